@@ -1,0 +1,137 @@
+"""The contracts that every driver keeps; `tests/drivers/contract.py` checks them, whoever writes the driver.
+
+A driver is one open mailbox (or sender): a context manager that connects on entry and raises only `drivers.errors`.
+It is used by one thread at a time.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from datetime import date
+from types import TracebackType
+from typing import Self
+
+from drivers.types import (
+    Capabilities,
+    CheckReport,
+    Cursor,
+    Envelope,
+    FolderChanges,
+    RemoteCopy,
+    RemoteFolder,
+    RemoteMessage,
+    SendReceipt,
+)
+
+
+class Connection(ABC):
+    """Opens on `__enter__`, closes on `__exit__`, never raises while closing."""
+
+    @abstractmethod
+    def open(self) -> None:
+        """Connect, secure, sign in. Raises ServerUnreachable, CertificateInvalid, AuthenticationFailed, ServerBusy."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Say goodbye if possible; safe to call twice."""
+
+    def __enter__(self) -> Self:
+        self.open()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+
+class MailboxDriver(Connection):
+    """Reads and changes one mailbox."""
+
+    capabilities: Capabilities
+
+    @abstractmethod
+    def check(self) -> CheckReport:
+        """Connect step by step for the wizard and the doctor; opens and closes by itself."""
+
+    @abstractmethod
+    def list_folders(self) -> list[RemoteFolder]:
+        """All folders, with role, total (messages) and epoch where the server tells them cheaply."""
+
+    @abstractmethod
+    def fetch_changes(self, folder_id: str, cursor: Cursor | None, *, since: date | None, limit: int) -> FolderChanges:
+        """What changed since `cursor` (None: the first look), for copies received on or after `since` (INTERNALDATE).
+
+        Raises CursorInvalid when the epoch changed, FolderGone when the folder is away.
+        """
+
+    @abstractmethod
+    def list_ids(self, folder_id: str, *, since: date | None) -> Iterator[RemoteCopy]:
+        """Full enumeration (key, uid, received_at where cheap), for reconciliation and for finding what is gone."""
+
+    @abstractmethod
+    def fetch_messages(self, folder_id: str, keys: Sequence[str], *, whole_below: int) -> Iterator[RemoteMessage]:
+        """Content of copies in the order given; keys that are gone are left out. `whole_below` in bytes."""
+
+    @abstractmethod
+    def fetch_part(self, folder_id: str, key: str, part: str) -> Iterator[bytes]:
+        """Decoded bytes of one part in chunks. Raises MessageGone."""
+
+    @abstractmethod
+    def fetch_raw(self, folder_id: str, key: str) -> Iterator[bytes]:
+        """The whole RFC 5322 source in chunks. Raises MessageGone."""
+
+    @abstractmethod
+    def find(self, folder_id: str, message_id: str) -> list[RemoteCopy]:
+        """Copies whose Message-ID header is exactly this."""
+
+    @abstractmethod
+    def set_flags(self, folder_id: str, keys: Sequence[str], *, add: Sequence[str] = (), remove: Sequence[str] = ()) -> None:
+        """Add and remove flags; keys that are gone are ignored."""
+
+    @abstractmethod
+    def move(self, folder_id: str, keys: Sequence[str], target_id: str) -> dict[str, str]:
+        """Move copies; returns old key -> new key where the server tells it (UIDPLUS)."""
+
+    @abstractmethod
+    def delete(self, folder_id: str, keys: Sequence[str]) -> None:
+        """Delete for good (only these: UID EXPUNGE where available, else as safe as the server allows)."""
+
+    @abstractmethod
+    def append(self, folder_id: str, raw: bytes, *, flags: Sequence[str] = ()) -> str | None:
+        """Store a message; returns its key where the server tells it (APPENDUID)."""
+
+    @abstractmethod
+    def replace_draft(self, folder_id: str, old_key: str | None, raw: bytes) -> str | None:
+        """Append the new version, then delete the old one; returns the new key where known."""
+
+
+class SendingDriver(Connection):
+    """Hands messages to a server."""
+
+    @abstractmethod
+    def check(self) -> CheckReport:
+        """TLS and AUTH, no message."""
+
+    @abstractmethod
+    def send(self, envelope: Envelope, raw: bytes) -> SendReceipt:
+        """One message. Raises SendRejected (refused), SendUncertain (left, no answer), ServerBusy, ServerUnreachable."""
+
+
+class PushChannel(ABC):
+    """A standing connection that rings when a folder changes; one selector holds hundreds of them."""
+
+    @abstractmethod
+    def fileno(self) -> int:
+        """The socket to select on."""
+
+    @abstractmethod
+    def on_readable(self) -> bool:
+        """Read what came; True if the mailbox changed. Raises ServerUnreachable when the line is gone."""
+
+    @abstractmethod
+    def renew(self) -> None:
+        """Keep the line (IDLE again before 29 minutes, RFC 2177)."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """End it."""
