@@ -1,0 +1,1 @@
+"""Users, email accounts, shares, credentials, the wizard's states, open connections."""

@@ -1,0 +1,1 @@
+"""The ground: addresses, guarded connections, crypto, jail. Django only in base.fields and base.models."""

@@ -1,0 +1,1 @@
+"""One message taken in: parse, store, thread, link, notify."""

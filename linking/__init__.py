@@ -1,0 +1,1 @@
+"""Who is a mail about: links with their reasons."""

@@ -1,0 +1,1 @@
+"""The store of mail: folders, copies (the ledger), messages, threads, parts."""

@@ -1,0 +1,1 @@
+"""Who runs the mail of a domain: lookups and discovery."""

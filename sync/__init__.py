@@ -1,0 +1,1 @@
+"""Work with the mail server: enumerate, claim, fetch, settle."""

@@ -1,0 +1,10 @@
+"""All addresses of the application."""
+
+from django.contrib import admin
+from django.urls import include, path
+
+urlpatterns = [
+    path("admin/", admin.site.urls),
+    path("accounts/", include("allauth.urls")),
+    path("", include("panel.urls")),
+]

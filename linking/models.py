@@ -1,0 +1,52 @@
+"""Links between a message and a contact, a company or another record, each with its reason.
+
+Invariant: a link that a person rejected is kept (`is_rejected`), so the machine does not make it again.
+"""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from contacts.models import Company, Contact
+from mail.models import Message
+
+
+class Reason(models.TextChoices):
+    """Why a link was made."""
+
+    CONTACT_ADDRESS = "contact_address", _("The address is in this contact’s card")
+    COMPANY_DOMAIN = "company_domain", _("The domain belongs to this company")
+    CONTACT_COMPANY = "contact_company", _("The contact works there")
+    THREAD = "thread", _("An earlier mail of this thread is linked")
+    BY_HAND = "by_hand", _("Linked by hand")
+
+
+class MessageLink(models.Model):
+    """message ↔ contact xor company. `evidence`: {"role": "from", "address": …} and the like, shown with the reason."""
+
+    message = models.ForeignKey(Message, on_delete=models.CASCADE, related_name="links")
+    contact = models.ForeignKey(Contact, null=True, blank=True, on_delete=models.CASCADE, related_name="links")
+    company = models.ForeignKey(Company, null=True, blank=True, on_delete=models.CASCADE, related_name="links")
+    reason = models.CharField(max_length=20, choices=Reason.choices)
+    evidence = models.JSONField(default=dict)
+    is_rejected = models.BooleanField(default=False)
+    made_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(contact__isnull=True) ^ models.Q(company__isnull=True), name="link_to_exactly_one_record"
+            ),
+            models.UniqueConstraint(fields=["message", "contact"], name="one_link_per_contact"),
+            models.UniqueConstraint(fields=["message", "company"], name="one_link_per_company"),
+        ]
+        indexes = [
+            models.Index(fields=["contact", "-message"], name="links_of_a_contact"),
+            models.Index(fields=["company", "-message"], name="links_of_a_company"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.message_id} ↔ {self.contact or self.company}"

@@ -1,0 +1,1 @@
+// What every page of the panel does: keys, focus after swaps, toasts. No framework; htmx does the swapping.
