@@ -1,6 +1,12 @@
-"""The panel's addresses."""
+"""The panel's addresses, one file per group of screens."""
 
-from django.urls import URLPattern, URLResolver
+from panel.routes import mail, notifications, people, settings, wizard
 
 app_name = "panel"
-urlpatterns: list[URLPattern | URLResolver] = []
+urlpatterns = [
+    *mail.urlpatterns,
+    *wizard.urlpatterns,
+    *settings.urlpatterns,
+    *people.urlpatterns,
+    *notifications.urlpatterns,
+]

@@ -23,11 +23,13 @@ from drivers.errors import (
 )
 
 _DISABLED = re.compile(
-    r"5\.7\.139|SmtpClientAuthentication is disabled|authentication (?:mechanism )?is disabled|smtp.{0,20}(?:access )?is "
-    r"disabled|service (?:is )?not enabled",
+    r"5\.7\.139|SmtpClientAuthentication is disabled|authentication (?:mechanism )?is disabled"
+    r"|smtp.{0,20}(?:access )?is disabled|service (?:is )?not enabled",
     re.I,
 )
-_BUSY = re.compile(r"\b4\.7\.0\b.*(?:too many|rate|try again)|too many (?:connections|concurrent)|throttl|\b4\.3\.2\b", re.I)
+_BUSY = re.compile(
+    r"\b4\.7\.0\b.*(?:too many|rate|try again)|too many (?:connections|concurrent)|throttl|\b4\.3\.2\b", re.I
+)
 _RETRY = re.compile(r"(?:try again|retry)\D{0,20}(\d{1,4})\s*(s|sec|min|m)\w*", re.I)
 
 # X509 verification results (openssl/x509_vfy.h) that have a word of their own.

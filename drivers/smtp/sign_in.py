@@ -34,7 +34,10 @@ def mechanisms(offered: tuple[str, ...], kind: AuthKind, *, is_secure: bool) -> 
 
 
 async def sign_in(login: Login, offered: tuple[str, ...], ask: Ask, *, is_secure: bool) -> str:
-    """Signs in and returns the mechanism used. Raises AuthenticationFailed, ProtocolDisabled, ServerBusy, TlsUnavailable."""
+    """Signs in and returns the mechanism used.
+
+    Raises AuthenticationFailed, ProtocolDisabled, ServerBusy, TlsUnavailable; never with the secret in its text.
+    """
     if any(ord(letter) < 32 or ord(letter) == 127 for letter in login.user_name) or "\0" in login.secret:
         raise AuthenticationFailed("The user name or the password holds a character that cannot be sent.")
     names = mechanisms(offered, login.kind, is_secure=is_secure)
