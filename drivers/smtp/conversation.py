@@ -17,6 +17,7 @@ from aiosmtplib import SMTPResponse
 from aiosmtplib.errors import SMTPConnectResponseError, SMTPHeloError, SMTPResponseException, SMTPTimeoutError
 from aiosmtplib.protocol import SMTPProtocol
 
+from base.net_addresses import ascii_host
 from drivers.errors import DriverError, ProtocolError, SendUncertain, ServerUnreachable, TlsUnavailable
 from drivers.smtp.message import Wire
 from drivers.smtp.replies import Reply, busy, clean, greeting_error, refusal, said, tls_error, unexpected
@@ -35,7 +36,7 @@ class Conversation:
         self._server = server
         self._login: Login | None = None
         self._client = aiosmtplib.SMTP(
-            hostname=server.host,
+            hostname=ascii_host(server.host),
             sock=sock,
             use_tls=server.security is Security.SSL,
             start_tls=False,  # a step of our own: the library would do it without saying so

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from drivers.base import SendingDriver
 from drivers.errors import DriverError, SendRejected, ServerUnreachable
 from drivers.smtp.conversation import Conversation
-from drivers.smtp.dial import open_connection, tls_context
+from drivers.smtp.dial import open_socket, tls_settings
 from drivers.smtp.loop import LoopThread
 from drivers.smtp.message import Unsendable, Wire, wire_address, wire_message
 from drivers.smtp.replies import Reply, busy, refusal
@@ -113,8 +113,8 @@ class SmtpDriver(SendingDriver):
         return tuple(steps)
 
     def _dial(self) -> Conversation:
-        sock = open_connection(self._server)
-        context = None if self._server.security is Security.NONE else tls_context(self._server)
+        context = tls_settings(self._server)
+        sock = open_socket(self._server)
         self._loop = LoopThread(f"smtp {self._server.host}")
         self._talk = Conversation(self._server, sock, context)
         return self._talk

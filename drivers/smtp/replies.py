@@ -33,7 +33,7 @@ _BUSY = re.compile(
 _RETRY = re.compile(r"(?:try again|retry)\D{0,20}(\d{1,4})\s*(s|sec|min|m)\w*", re.I)
 
 # X509 verification results (openssl/x509_vfy.h) that have a word of their own.
-_CERTIFICATE_PROBLEMS = {9: "expired", 10: "expired", 18: "self_signed", 19: "self_signed", 62: "name", 64: "name"}
+_CERTIFICATE_PROBLEMS = {9: "expired", 10: "expired", 18: "self_signed", 62: "name", 64: "name"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,9 +43,7 @@ def make_certificate(
     pem = serialization.Encoding.PEM
     chain, key_file = folder / "chain.pem", folder / "key.pem"
     chain.write_bytes(leaf.public_bytes(pem) + (b"" if self_signed else authority.public_bytes(pem)))
-    key_file.write_bytes(
-        key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
+    key_file.write_bytes(key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()))
     key_file.chmod(0o600)
     return Certificate(chain, key_file, authority.public_bytes(pem).decode())
 
@@ -65,7 +63,9 @@ def _build(subject, issuer, public_key, signer, names, days, *, is_authority):  
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()), critical=False)
     )
     if names:
-        builder = builder.add_extension(x509.SubjectAlternativeName([_general_name(name) for name in names]), critical=False)
+        builder = builder.add_extension(
+            x509.SubjectAlternativeName([_general_name(name) for name in names]), critical=False
+        )
     return builder.sign(signer, hashes.SHA256())
 
 
