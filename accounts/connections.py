@@ -1,0 +1,96 @@
+"""From a row to an open driver. Invariant: connections per email account stay within a budget kept in rows.
+
+A click (open an attachment) never waits for a download: one slot is kept for it.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+from accounts.models import ConnectionSlot, Credential, EmailAccount, EmailAccountServer
+from accounts.vault import read_secret
+from base.crypto import CryptoError
+from drivers.base import MailboxDriver
+from drivers.errors import AuthenticationFailed, ServerBusy
+from drivers.registry import open_mailbox
+from drivers.types import AuthKind, Login, Security, ServerAddress
+
+SLOT_LIFE = timedelta(minutes=5)  # a crashed holder's slot comes back after this
+CLICK_WAIT = 5.0  # seconds
+
+
+def server_address(server: EmailAccountServer) -> ServerAddress:
+    """Where this mailbox's server is."""
+    return ServerAddress(
+        host=server.host,
+        port=server.port or 0,
+        security=Security(server.security),
+        ca_bundle=server.ca_bundle,
+        private_networks=settings.PRIVATE_NETWORKS,
+        timeout=settings.MAIL_TIMEOUT,
+    )
+
+
+def login_of(email_account: EmailAccount, server: EmailAccountServer) -> Login:
+    """Who signs in. Raises AuthenticationFailed when no secret is kept or no key of the ring opens it."""
+    try:
+        secret = read_secret(email_account.credential)
+    except (Credential.DoesNotExist, CryptoError) as error:
+        raise AuthenticationFailed("no usable credential is kept") from error
+    return Login(server.user_name, secret, AuthKind(email_account.credential.kind))
+
+
+def receiving_server(email_account: EmailAccount) -> EmailAccountServer:
+    """The server that mail is read from."""
+    return email_account.servers.exclude(protocol="smtp").get()
+
+
+def _take_slot(email_account: EmailAccount, purpose: str) -> ConnectionSlot | None:
+    budget = settings.MAIL_CONNECTIONS_PER_ACCOUNT - (0 if purpose == "click" else 1)
+    now = timezone.now()
+    with transaction.atomic():
+        EmailAccount.objects.select_for_update().get(pk=email_account.pk)
+        slots = ConnectionSlot.objects.filter(email_account=email_account)
+        slots.filter(expires_at__lt=now).delete()
+        if slots.count() >= budget:
+            return None
+        return ConnectionSlot.objects.create(
+            email_account=email_account, holder=secrets.token_hex(8), purpose=purpose, expires_at=now + SLOT_LIFE
+        )
+
+
+@contextmanager
+def slot(email_account: EmailAccount, *, purpose: str) -> Iterator[ConnectionSlot]:
+    """A place in the budget. Raises ServerBusy when none is free (a click waits up to 5 s)."""
+    deadline = time.monotonic() + (CLICK_WAIT if purpose == "click" else 0)
+    while (taken := _take_slot(email_account, purpose)) is None:
+        if time.monotonic() >= deadline:
+            raise ServerBusy("all connections of this mailbox are in use", retry_after=5)
+        time.sleep(0.2)
+    try:
+        yield taken
+    finally:
+        ConnectionSlot.objects.filter(pk=taken.pk).delete()
+
+
+def renew_slot(taken: ConnectionSlot) -> None:
+    """A long work says that it lives."""
+    ConnectionSlot.objects.filter(pk=taken.pk).update(expires_at=timezone.now() + SLOT_LIFE)
+
+
+@contextmanager
+def mailbox(email_account: EmailAccount, *, purpose: str = "sync") -> Iterator[MailboxDriver]:
+    """The mailbox, signed in, within the budget. Raises drivers.errors."""
+    server = receiving_server(email_account)
+    with slot(email_account, purpose=purpose):
+        driver = open_mailbox(server.protocol, server_address(server), login_of(email_account, server))
+        with driver:
+            yield driver

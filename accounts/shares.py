@@ -1,0 +1,42 @@
+"""Who may use which mailbox. Invariant: being an administrator gives no right to anybody's mail."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from django.db.models import Q, QuerySet
+
+from accounts.models import EmailAccount, EmailAccountShare, ShareLevel
+
+Right = Literal["see", "send", "set_up", "own"]
+
+_LEVELS = {
+    "see": (ShareLevel.SEE, ShareLevel.SEND, ShareLevel.SET_UP),
+    "send": (ShareLevel.SEND, ShareLevel.SET_UP),
+    "set_up": (ShareLevel.SET_UP,),
+}
+
+
+def _shares_of(user: Any) -> QuerySet[EmailAccountShare]:
+    return EmailAccountShare.objects.filter(Q(user=user) | Q(group__in=user.groups.all()))
+
+
+def accounts_with_right(user: Any, right: Right) -> QuerySet[EmailAccount]:
+    """Email accounts on which `user` has `right`: the owner has every right, a share those of its level and below."""
+    if not user.is_authenticated or not user.is_active:
+        return EmailAccount.objects.none()
+    mine = Q(owner=user)
+    if right != "own":
+        shared = _shares_of(user).filter(level__in=_LEVELS[right]).values("email_account")
+        mine |= Q(pk__in=shared)
+    return EmailAccount.objects.filter(mine)
+
+
+def visible_accounts(user: Any) -> QuerySet[EmailAccount]:
+    """Email accounts whose mail `user` may read."""
+    return accounts_with_right(user, "see")
+
+
+def may(user: Any, email_account: EmailAccount, right: Right) -> bool:
+    """Whether `user` has `right` on this mailbox."""
+    return accounts_with_right(user, right).filter(pk=email_account.pk).exists()

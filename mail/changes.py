@@ -1,0 +1,91 @@
+"""What a person changes here: the message, its thread's row, and a row to push to the server, in one transaction.
+
+Invariant: the local change wins until it is pushed (sync leaves flags of messages with a waiting change alone).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from django.db import transaction
+from django.utils import timezone
+
+from mail.models import Change, Copy, Message
+from mail.threads import refresh
+
+
+def set_read(message_ids: Iterable[int], *, is_read: bool) -> list[int]:
+    """Mark received messages read or unread here and queue it for the server; returns the email accounts to push."""
+    return _set_flag(message_ids, "is_read", is_read, "\\Seen")
+
+
+def set_flagged(message_ids: Iterable[int], *, is_flagged: bool) -> list[int]:
+    """Flag or unflag messages here and queue it for the server; returns the email accounts to push."""
+    return _set_flag(message_ids, "is_flagged", is_flagged, "\\Flagged")
+
+
+@transaction.atomic
+def _set_flag(message_ids: Iterable[int], column: str, value: bool, keyword: str) -> list[int]:
+    messages = list(Message.objects.select_for_update().filter(pk__in=list(message_ids)).exclude(**{column: value}))
+    ids = [message.pk for message in messages]
+    Message.objects.filter(pk__in=ids).update(**{column: value})
+    Change.objects.filter(message__in=ids, kind="flags", done_at__isnull=True, attempts=0).filter(
+        **{"remove" if value else "add": [keyword]}
+    ).delete()  # the opposite, not pushed yet: the newest wish is what counts
+    Change.objects.bulk_create(
+        [
+            Change(
+                email_account_id=message.email_account_id,
+                message=message,
+                add=[keyword] if value else [],
+                remove=[] if value else [keyword],
+            )
+            for message in messages
+        ]
+    )
+    refresh(message.thread_id for message in messages)
+    return sorted({message.email_account_id for message in messages})
+
+
+@transaction.atomic
+def set_processed(message_ids: Iterable[int], *, user: Any, is_processed: bool) -> list[int]:
+    """Mark received messages as processed or not (ours alone, nothing goes to the server); returns changed ids."""
+    messages = Message.objects.filter(
+        pk__in=list(message_ids), is_outgoing=False, processed_at__isnull=is_processed
+    ).values_list("pk", "thread_id")
+    rows = list(messages)
+    Message.objects.filter(pk__in=[pk for pk, _thread in rows]).update(
+        processed_at=timezone.now() if is_processed else None, processed_by=user if is_processed else None
+    )
+    refresh(thread for _pk, thread in rows)
+    return [pk for pk, _thread in rows]
+
+
+def waiting_messages(message_ids: Sequence[int]) -> set[int]:
+    """Which of these messages have a local change that the server does not know yet."""
+    return set(
+        Change.objects.filter(message__in=message_ids, done_at__isnull=True).values_list("message_id", flat=True)
+    )
+
+
+def apply_server_flags(copies: Sequence[tuple[Copy, frozenset[str]]]) -> None:
+    """Flags as the server has them now: kept on the copies, shown on the messages unless a local change waits."""
+    changed = [(copy, " ".join(sorted(flags))[:500], flags) for copy, flags in copies]
+    changed = [(copy, text, flags) for copy, text, flags in changed if text != copy.flags]
+    if not changed:
+        return
+    waiting = waiting_messages([copy.message_id for copy, _t, _f in changed if copy.message_id])
+    messages = {m.pk: m for m in Message.objects.filter(pk__in=[c.message_id for c, _t, _f in changed if c.message_id])}
+    touched = []
+    for copy, text, flags in changed:
+        copy.flags = text
+        message = messages.get(copy.message_id or 0)
+        if message is not None and message.pk not in waiting:
+            message.is_read = "\\seen" in flags or message.is_outgoing
+            message.is_flagged = "\\flagged" in flags
+            message.is_answered = "\\answered" in flags
+            touched.append(message)
+    Copy.objects.bulk_update([copy for copy, _t, _f in changed], ["flags"], batch_size=500)
+    Message.objects.bulk_update(touched, ["is_read", "is_flagged", "is_answered"], batch_size=500)
+    refresh(message.thread_id for message in touched)
