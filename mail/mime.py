@@ -106,7 +106,7 @@ class TreeBuilder:
             return
         self.problems["multipart-without-parts"] = None
         node.type = "text/plain"
-        if re.search(rb"(?i)<(?:html|body|div|table|p)[\s>]", node.data[node.body : node.end][:2000]):
+        if re.search(rb"(?i)<(?:html|body|div|table|p)[\s>]", node.data[node.body : min(node.end, node.body + 2000)]):
             node.type = "text/html"
 
     def _rest(self, node: Node, start: int, section: str) -> Node:
@@ -115,7 +115,7 @@ class TreeBuilder:
     def _boundary(self, node: Node) -> bytes:
         text = node.parameters.get("boundary", "")
         boundary = text.encode("utf-8", "replace").rstrip()[:1000]
-        if boundary and b"--" + boundary in node.data[node.body : node.end]:
+        if boundary and node.data.find(b"--" + boundary, node.body, node.end) >= 0:
             return boundary
         self.problems["broken-boundary"] = None
         guess = _GUESS_BOUNDARY.search(node.data, node.body, node.end)
