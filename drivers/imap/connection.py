@@ -14,8 +14,7 @@ import socket
 import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from io import BufferedReader
-from typing import Any, NoReturn
+from typing import IO, Any, NoReturn
 
 from imapclient import IMAPClient
 
@@ -34,6 +33,10 @@ _LITERAL_END = re.compile(rb"\{(\d{1,20})\+?\}\r?\n$")
 _BROKEN = (OSError, ssl.SSLError, ValueError)  # ValueError: reading from a closed file
 
 
+def _buffered(sock: socket.socket) -> Any:
+    return sock.makefile("rb", buffering=1 << 18)
+
+
 class _OurSocketIMAP4(imaplib.IMAP4):
     """imaplib on a socket that base.net opened."""
 
@@ -44,12 +47,13 @@ class _OurSocketIMAP4(imaplib.IMAP4):
     def open(self, host: str = "", port: int = 0, timeout: float | None = None) -> None:
         self.host, self.port = host, port
         self.sock = self._ready
-        self.file = self.sock.makefile("rb", buffering=1 << 18)
+        self.file = _buffered(self.sock)
 
     def read(self, size: int) -> bytes:
         if size > MAX_LITERAL:
             raise self.abort("literal above the cap")
-        return bytes(self.file.read(size))
+        data: bytes = self.file.read(size)
+        return data
 
 
 class _Client(IMAPClient):  # type: ignore[misc]
@@ -100,12 +104,13 @@ class ImapConnection:
     def __init__(self, server: ServerAddress) -> None:
         self.server = server
         self.capabilities: frozenset[bytes] = frozenset()
-        self.utf8 = False
+        self.utf8 = False  # ENABLE UTF8=ACCEPT was taken
+        self.qresync = False  # ENABLE QRESYNC was taken
         self.secret = ""  # blanked out of whatever the server says
         self._sock: socket.socket | None = None
         self._client: _Client | None = None
         self._imap: Any = None
-        self._file: BufferedReader | None = None
+        self._file: IO[bytes] | None = None
         self._in_flight: list[Answer] = []
         self._number = 0
 
@@ -134,7 +139,7 @@ class ImapConnection:
             self._start_tls()
             # A new buffer: what an attacker slipped in before TLS is thrown away (RFC 3501 6.2.1).
             self._imap.sock = self._sock
-            self._imap.file = self._file = self._need_socket().makefile("rb", buffering=1 << 18)
+            self._imap.file = self._file = _buffered(self._need_socket())
             self.refresh_capabilities()
 
     def close(self) -> None:
@@ -283,7 +288,7 @@ class ImapConnection:
             return True
         if line.startswith(b"* "):
             if line[2:5].upper() == b"BYE":
-                self._bye(line, current)
+                self._bye(line)
             elif current is not None:
                 current.size += sum(map(len, parts))
                 if current.size > MAX_ANSWER + current.literal_cap:
@@ -347,14 +352,12 @@ class ImapConnection:
             self._lost("The server closed the connection in the middle of an answer.")
         return data
 
-    def _reader(self) -> BufferedReader:
+    def _reader(self) -> IO[bytes]:
         if self._file is None:
             raise errors.ServerUnreachable("The connection is closed.", kind="dropped")
         return self._file
 
-    def _bye(self, line: bytes, current: Answer | None) -> None:
-        if current is not None and self._number and current.tag == b"m%d" % self._number and len(line) < 3:
-            return
+    def _bye(self, line: bytes) -> NoReturn:
         error = error_for(line[6:], secret=self.secret)
         self.drop()
         if isinstance(error, errors.ServerBusy):

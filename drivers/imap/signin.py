@@ -7,8 +7,6 @@ command line that imaplib would remember.
 from __future__ import annotations
 
 import base64
-import binascii
-import json
 
 from drivers import errors
 from drivers.imap.answers import error_for
@@ -26,10 +24,7 @@ def sign_in(connection: ImapConnection, login: Login) -> None:
     Raises AuthenticationFailed, ProtocolDisabled, PermissionMissing, ServerBusy, TlsUnavailable, ServerUnreachable.
     """
     connection.secret = login.secret
-    if login.kind is AuthKind.OAUTH2:
-        answer = _xoauth2(connection, login)
-    else:
-        answer = _password(connection, login)
+    answer = _xoauth2(connection, login) if login.kind is AuthKind.OAUTH2 else _password(connection, login)
     if not answer.ok:
         raise error_for(answer.text, signing_in=True, secret=login.secret)
     _after_sign_in(connection, answer)
@@ -80,13 +75,4 @@ def _after_sign_in(connection: ImapConnection, answer: Answer) -> None:
     if connection.has(b"UTF8=ONLY", b"ENABLE"):
         connection.utf8 = connection.run(b"ENABLE", b"UTF8=ACCEPT").ok
     elif connection.has(b"QRESYNC", b"ENABLE"):
-        connection.run(b"ENABLE", b"QRESYNC")
-
-
-def challenge_status(text: bytes) -> str:
-    """The status in an XOAUTH2 challenge ({"status": "401", ...}), "" where there is none."""
-    try:
-        found = json.loads(base64.b64decode(text, validate=True))
-        return str(found.get("status", ""))[:10] if isinstance(found, dict) else ""
-    except (ValueError, binascii.Error):
-        return ""
+        connection.qresync = connection.run(b"ENABLE", b"QRESYNC").ok

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from datetime import UTC, date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta
 
 from imapclient import imap_utf7
 
@@ -19,7 +19,7 @@ MAX_TOKENS = 200_000  # of one response
 UID_MAX = 4_294_967_295
 
 _ATOM = re.compile(rb"[A-Za-z0-9.$_\-+/=@:,]+")
-_QUOTABLE = re.compile(rb'[\x20-\x7e]{0,900}')
+_QUOTABLE = re.compile(rb"[\x20-\x7e]{0,900}")
 _FLAG = re.compile(r"\\?[A-Za-z0-9$_.\-+/:!?#&'^~|<>=@,;]{1,100}")
 _UNSAFE = re.compile(rb"[\r\n\0]")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -109,7 +109,7 @@ def parse_internal_date(text: bytes) -> datetime | None:
 
 def format_internal_date(moment: datetime) -> bytes:
     """A quoted date-time for APPEND, in UTC."""
-    at = moment.astimezone(timezone.utc)
+    at = moment.astimezone(UTC)
     return f'"{at.day:2d}-{_MONTHS[at.month - 1]}-{at.year:04d} {at:%H:%M:%S} +0000"'.encode("ascii")
 
 
@@ -145,7 +145,7 @@ def _runs(uids: list[int]) -> Iterator[tuple[int, int]]:
 
 
 def expand_set(text: bytes, *, low: int = 1, high: int = UID_MAX, most: int = 10_000_000) -> list[int]:
-    """UIDs of a sequence set within low..high in the order written. Raises ProtocolError above `most` or for rubbish."""
+    """UIDs of a sequence set within low..high as written. Raises ProtocolError above `most` or for rubbish."""
     found: list[int] = []
     for word in text.split(b","):
         first_text, _, last_text = word.partition(b":")
@@ -166,7 +166,9 @@ def show(data: bytes) -> str:
     return re.sub(r"[\x00-\x1f\x7f]+", " ", data[:600].decode("utf-8", "replace")).strip()
 
 
-_TOKEN = re.compile(rb'\s*(?:(\()|(\))|"((?:[^"\\]|\\.)*)"|(\{\d+\+?\}\r?\n?$)|([^\s()"{]+(?:\[[^\]]*\])?[^\s()"{]*)|(["{]))', re.S)
+_TOKEN = re.compile(
+    rb'\s*(?:(\()|(\))|"((?:[^"\\]|\\.)*)"|(\{\d+\+?\}\r?\n?$)|([^\s()"{]+(?:\[[^\]]*\])?[^\s()"{]*)|(["{]))', re.S
+)
 
 
 def parse_tokens(parts: list[bytes]) -> list[Token]:

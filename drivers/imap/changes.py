@@ -1,0 +1,299 @@
+"""What changed in a folder since a bookmark.
+
+The bookmark (JSON): `epoch` (UIDVALIDITY), `uidnext` up to which copies are known or pending, `modseq` up to which flags
+are known, `exists` messages then, `since` the window, `pending` ranges of UIDs still to enumerate (newest first),
+`digest` of all flags for servers without CONDSTORE. Invariants: every UID below `uidnext` was either given as added, is
+out of the window or lies in a pending range; a poll that finds nothing is one round trip.
+"""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass, field, replace
+from datetime import date
+from typing import Any
+
+from drivers import errors
+from drivers.imap.connection import Answer, ImapConnection
+from drivers.imap.fetch import SET_LENGTH, fetch_copies
+from drivers.imap.folders import FolderDesk, FolderState
+from drivers.imap.reading import number, read_copy, read_flags, read_items, words
+from drivers.imap.syntax import UID_MAX, expand_set, format_date, parse_tokens, uid_sets
+from drivers.types import Cursor, FolderChanges, RemoteCopy
+
+MAX_VANISHED = 200_000  # keys taken from a VANISHED answer; above it the folder is enumerated
+MAX_FLAG_CHANGES = 5_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Bookmark:
+    """The cursor, typed."""
+
+    epoch: int
+    uidnext: int
+    modseq: int = 0
+    exists: int = 0
+    since: str = ""
+    pending: tuple[tuple[int, int], ...] = ()
+    digest: int | None = None
+
+    @classmethod
+    def read(cls, cursor: Cursor) -> Bookmark:
+        """Out of a stored cursor. Raises CursorInvalid for one that is not ours."""
+        try:
+            return cls(
+                epoch=int(cursor["epoch"]),
+                uidnext=int(cursor["uidnext"]),
+                modseq=int(cursor.get("modseq", 0)),
+                exists=int(cursor.get("exists", 0)),
+                since=str(cursor.get("since", "")),
+                pending=tuple((int(low), int(high)) for low, high in cursor.get("pending", ())),
+                digest=cursor.get("digest"),
+            )
+        except (KeyError, TypeError, ValueError):
+            raise errors.CursorInvalid("A bookmark of another kind.")
+
+    def write(self) -> Cursor:
+        """As JSON."""
+        cursor: dict[str, Any] = {
+            "v": 1,
+            "epoch": self.epoch,
+            "uidnext": self.uidnext,
+            "modseq": self.modseq,
+            "exists": self.exists,
+            "since": self.since,
+            "pending": [list(span) for span in self.pending],
+        }
+        if self.digest is not None:
+            cursor["digest"] = self.digest
+        return cursor
+
+
+@dataclass(slots=True)
+class _Found:
+    added: list[RemoteCopy] = field(default_factory=list)
+    flags: list[RemoteCopy] = field(default_factory=list)
+    removed: list[int] = field(default_factory=list)
+    present: frozenset[str] | None = None
+    total: int | None = None
+
+
+class ChangeReader:
+    """Reads changes of folders over one connection; remembers the last enumeration so that pages cost no new SEARCH."""
+
+    def __init__(self, connection: ImapConnection, desk: FolderDesk) -> None:
+        self._connection = connection
+        self._desk = desk
+        self._known: tuple[tuple[str, int, str, int, int], list[int]] | None = None
+
+    def fetch_changes(self, folder_id: str, cursor: Cursor | None, *, since: date | None, limit: int) -> FolderChanges:
+        """See MailboxDriver.fetch_changes. Raises CursorInvalid, FolderGone, ServerBusy, ServerUnreachable."""
+        window = since.isoformat() if since else ""
+        if cursor is None:
+            return self._first_look(folder_id, since, window, limit)
+        mark = Bookmark.read(cursor)
+        state = self._desk.state(folder_id)
+        _check_epoch(mark, state)
+        found = _Found()
+        if self._is_unchanged(mark, state, window):
+            return self._result(mark, found)
+        self._desk.open(folder_id)
+        vanished_told = self._flag_changes(mark, state, found)
+        pending = ((1, state.uidnext - 1),) if mark.since != window else mark.pending
+        added_there = 0
+        if state.uidnext > mark.uidnext:
+            added_there = len(self._search(mark.uidnext, state.uidnext - 1, None))
+            if mark.since == window:
+                pending = ((mark.uidnext, state.uidnext - 1), *pending)
+        mark = self._compare(mark, state, found, window=window, since=since, expected=added_there, told=vanished_told)
+        mark = replace(mark, uidnext=state.uidnext, modseq=state.modseq, exists=state.exists, since=window)
+        mark = replace(mark, pending=self._enumerate(folder_id, mark, pending, since, limit, found))
+        if found.total is None and since is None:
+            found.total = state.exists
+        return self._result(mark, found)
+
+    def list_ids(self, since: date | None) -> list[int]:
+        """All UIDs of the open folder in the window, ascending."""
+        return self._search(1, None, since)
+
+    def _first_look(self, folder_id: str, since: date | None, window: str, limit: int) -> FolderChanges:
+        opened = self._desk.open(folder_id)
+        state = opened or self._desk.state(folder_id)
+        mark = Bookmark(state.epoch, state.uidnext, state.modseq, state.exists, window)
+        found = _Found()
+        pending = ((1, state.uidnext - 1),) if state.uidnext > 1 and state.exists else ()
+        found.total = 0
+        if pending:
+            found.total = len(self._ids(folder_id, mark, pending[0], since))
+        mark = replace(mark, pending=self._enumerate(folder_id, mark, pending, since, limit, found))
+        return self._result(mark, found)
+
+    def _is_unchanged(self, mark: Bookmark, state: FolderState, window: str) -> bool:
+        return (
+            not mark.pending
+            and mark.since == window
+            and mark.modseq == state.modseq
+            and (state.modseq > 0 or state.exists == mark.exists == 0)
+            and (mark.exists, mark.uidnext) == (state.exists, state.uidnext)
+        )
+
+    # new copies
+
+    def _enumerate(
+        self,
+        folder_id: str,
+        mark: Bookmark,
+        pending: tuple[tuple[int, int], ...],
+        since: date | None,
+        limit: int,
+        found: _Found,
+    ) -> tuple[tuple[int, int], ...]:
+        """Take up to `limit` copies off the pending ranges, newest first; what remains pending."""
+        left = list(pending)
+        room = max(1, limit)
+        while left and room > 0:
+            low, high = left[0]
+            ids = self._ids(folder_id, mark, (low, high), since)
+            taken = ids[-room:]
+            copies = fetch_copies(self._connection, taken)
+            found.added.extend(copies[uid] for uid in reversed(taken) if uid in copies)
+            room -= len(taken)
+            if len(taken) < len(ids):
+                left[0] = (low, taken[0] - 1)
+            else:
+                left.pop(0)
+        return tuple(left)
+
+    def _ids(self, folder_id: str, mark: Bookmark, span: tuple[int, int], since: date | None) -> list[int]:
+        """UIDs of a pending range in the window, ascending; a page after the first is cut from what is known."""
+        low, high = span
+        place = (folder_id, mark.epoch, since.isoformat() if since else "")
+        if self._known is not None:
+            (*known_place, known_low, known_high), ids = self._known
+            if tuple(known_place) == place and known_low == low and high <= known_high:
+                while ids and ids[-1] > high:
+                    ids.pop()
+                return ids
+        ids = self._search(low, high, since)
+        self._known = ((*place, low, high), ids)
+        return ids
+
+    def _search(self, low: int, high: int | None, since: date | None) -> list[int]:
+        """UID SEARCH, compact (RFC 4731) where the server can; ascending, each once."""
+        top = b"*" if high is None else b"%d" % high
+        criteria: list[bytes] = [b"ALL"] if low == 1 and high is None else [b"UID %d:%s" % (low, top)]
+        if since is not None:
+            criteria.append(b"SINCE " + format_date(since))
+        if self._connection.has(b"ESEARCH"):
+            answer = self._connection.require(b"UID", b"SEARCH", b"RETURN (ALL)", *criteria)
+            ids = _esearch_ids(answer)
+        else:
+            answer = self._connection.require(b"UID", b"SEARCH", *criteria)
+            ids = [int(word) for parts in answer.lines(b"SEARCH") for word in parts[0].split()[2:] if word.isdigit()]
+        # `5:*` means the last message too, even when its UID is below 5 (RFC 3501 6.4.8)
+        return sorted({uid for uid in ids if low <= uid <= (high or UID_MAX)})
+
+    # flags and absence
+
+    def _flag_changes(self, mark: Bookmark, state: FolderState, found: _Found) -> bool:
+        """Flags by CHANGEDSINCE (RFC 7162); True if the server told what vanished, too."""
+        if not mark.modseq or not state.modseq or state.modseq == mark.modseq or mark.uidnext <= 1:
+            return False
+        if not state.exists:
+            return False
+        connection = self._connection
+        qresync = connection.qresync
+        modifier = b"(CHANGEDSINCE %d VANISHED)" % mark.modseq if qresync else b"(CHANGEDSINCE %d)" % mark.modseq
+        answer = connection.require(b"UID", b"FETCH", b"1:%d" % (mark.uidnext - 1), b"(UID FLAGS)", modifier)
+        for parts in answer.lines(b"FETCH"):
+            copy = read_copy(read_items(parts))
+            if copy is not None and copy.uid is not None and copy.uid < mark.uidnext:
+                found.flags.append(copy)
+        if not qresync:
+            return False
+        return _vanished(answer, mark.uidnext - 1, found.removed)
+
+    def _compare(
+        self,
+        mark: Bookmark,
+        state: FolderState,
+        found: _Found,
+        *,
+        window: str,
+        since: date | None,
+        expected: int,
+        told: bool,
+    ) -> Bookmark:
+        """Find out what is gone where nobody told: by counts with CONDSTORE, else by reading all flags."""
+        if state.modseq:
+            if mark.since != window or (not told and mark.exists + expected != state.exists):
+                self._note_present(self._search(1, state.uidnext - 1, since) if state.exists else [], found)
+            return replace(mark, digest=None)
+        ids = self._search(1, state.uidnext - 1, since) if state.exists else []
+        copies, digest = self._all_flags(ids)
+        if digest != mark.digest or mark.since != window:
+            found.flags.extend(copy for copy in copies if (copy.uid or 0) < mark.uidnext)
+            self._note_present(ids, found)
+        return replace(mark, digest=digest)
+
+    def _note_present(self, ids: list[int], found: _Found) -> None:
+        found.present = frozenset(map(str, ids))
+        found.total = len(ids)
+
+    def _all_flags(self, ids: list[int]) -> tuple[list[RemoteCopy], int]:
+        """Flags of all these UIDs and a digest of them."""
+        connection = self._connection
+        sent = [
+            connection.submit(b"UID", b"FETCH", uid_set, b"(UID FLAGS)")
+            for uid_set, _ in uid_sets(ids, longest=SET_LENGTH)
+        ]
+        flags: dict[int, frozenset[str]] = {}
+        for pending in sent:
+            for parts in connection.wait(pending).lines(b"FETCH"):
+                items = read_items(parts)
+                if b"FLAGS" in items and (uid := number(items.get(b"UID"))):
+                    flags[uid] = read_flags(items[b"FLAGS"])
+            pending.responses.clear()
+        digest = 0
+        for uid in sorted(flags):
+            digest = zlib.crc32(f"{uid} {sorted(flags[uid])}".encode(), digest)
+        return [RemoteCopy(key=str(uid), uid=uid, flags=flags[uid]) for uid in sorted(flags)], digest
+
+    def _result(self, mark: Bookmark, found: _Found) -> FolderChanges:
+        return FolderChanges(
+            epoch=mark.epoch,
+            added=tuple(found.added),
+            flags=tuple(found.flags),
+            removed=tuple(map(str, found.removed)),
+            cursor=mark.write(),
+            has_more=bool(mark.pending),
+            present=found.present,
+            total=found.total,
+        )
+
+
+def _check_epoch(mark: Bookmark, state: FolderState) -> None:
+    if state.epoch != mark.epoch or state.uidnext < mark.uidnext or state.modseq < mark.modseq:
+        raise errors.CursorInvalid("The server numbers this folder anew.")
+
+
+def _esearch_ids(answer: Answer) -> list[int]:
+    ids: list[int] = []
+    for parts in answer.lines(b"ESEARCH"):
+        tokens = parse_tokens(parts)
+        for name, value in zip(tokens, tokens[1:], strict=False):
+            if isinstance(name, bytes) and name.upper() == b"ALL" and isinstance(value, bytes):
+                ids.extend(expand_set(value))
+    return ids
+
+
+def _vanished(answer: Answer, high: int, removed: list[int]) -> bool:
+    """File `VANISHED (EARLIER) 3,5:9`; False when it is too much to be listed."""
+    for parts in answer.lines(b"VANISHED"):
+        line_words = words(parts[0])
+        try:
+            removed.extend(expand_set(line_words[-1], high=high, most=MAX_VANISHED))
+        except errors.ProtocolError:
+            removed.clear()
+            return False
+    return True

@@ -1,0 +1,141 @@
+"""Copies and message content in bulk.
+
+imapclient's own FETCH parser is what limits a download, so answers are read by `reading`, literals straight off the
+socket. Invariants: BODY.PEEK only (nothing becomes read by looking), two commands with content are in flight at most,
+and memory is bounded by BATCH_BYTES whatever is asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from drivers import errors
+from drivers.imap.answers import error_for
+from drivers.imap.connection import Answer, ImapConnection
+from drivers.imap.large import fetch_without_attachments
+from drivers.imap.reading import copy_items, number, read_copy, read_items
+from drivers.imap.syntax import uid_sets
+from drivers.types import RemoteCopy, RemoteMessage
+
+BATCH_BYTES = 6_000_000  # of content asked for by one command
+BATCH_MESSAGES = 200
+GROUP = 1_000  # keys whose sizes are asked for at once
+SET_LENGTH = 6_000  # bytes of a sequence set: Exchange refuses command lines above 8 kB
+EXTRA_LITERAL = 2_000_000  # RFC822.SIZE is not exact on every server
+
+
+def fetch_copies(connection: ImapConnection, uids: Sequence[int]) -> dict[int, RemoteCopy]:
+    """What the server tells about these UIDs, those that are gone left out; several commands in flight."""
+    items = copy_items(connection.capabilities)
+    sent = [connection.submit(b"UID", b"FETCH", uid_set, items) for uid_set, _ in uid_sets(uids, longest=SET_LENGTH)]
+    wanted = set(uids)
+    found: dict[int, RemoteCopy] = {}
+    for pending in sent:
+        answer = connection.wait(pending)
+        for parts in answer.lines(b"FETCH"):
+            fetched = read_items(parts)
+            copy = read_copy(fetched)
+            if copy is not None and copy.uid in wanted and b"INTERNALDATE" in fetched:
+                found[copy.uid] = copy
+        answer.responses.clear()
+        if not answer.ok and b"EXPUNGEISSUED" not in answer.text.upper():
+            raise error_for(answer.text)
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """Messages of one command, in the order wanted; `large` for a single one above the limit."""
+
+    copies: tuple[RemoteCopy, ...]
+    large: bool = False
+
+
+def fetch_messages(connection: ImapConnection, uids: Sequence[int], *, whole_below: int) -> Iterator[RemoteMessage]:
+    """Messages in the order of `uids` in the open folder; gone ones are left out. `whole_below` in bytes.
+
+    Raises ProtocolError when the server cannot give one of them, ServerBusy, ServerUnreachable.
+    """
+    for start in range(0, len(uids), GROUP):
+        group = uids[start : start + GROUP]
+        copies = fetch_copies(connection, group)
+        ordered = [copies[uid] for uid in dict.fromkeys(group) if uid in copies]
+        yield from _fetch_batches(connection, list(_batches(ordered, whole_below)), whole_below)
+
+
+def _batches(copies: Sequence[RemoteCopy], whole_below: int) -> Iterator[_Batch]:
+    gathered: list[RemoteCopy] = []
+    size = 0
+    for copy in copies:
+        if (copy.size or 0) >= whole_below:
+            if gathered:
+                yield _Batch(tuple(gathered))
+            yield _Batch((copy,), large=True)
+            gathered, size = [], 0
+            continue
+        if gathered and (size + (copy.size or 0) > BATCH_BYTES or len(gathered) >= BATCH_MESSAGES):
+            yield _Batch(tuple(gathered))
+            gathered, size = [], 0
+        gathered.append(copy)
+        size += copy.size or 0
+    if gathered:
+        yield _Batch(tuple(gathered))
+
+
+def _fetch_batches(connection: ImapConnection, batches: Sequence[_Batch], whole_below: int) -> Iterator[RemoteMessage]:
+    cap = whole_below * 2 + EXTRA_LITERAL
+    ahead: Answer | None = None
+    for index, batch in enumerate(batches):
+        if batch.large:
+            message = fetch_without_attachments(connection, batch.copies[0])
+            if message is not None:
+                yield message
+            continue
+        pending = ahead or _ask(connection, batch, cap)
+        following = batches[index + 1] if index + 1 < len(batches) else None
+        ahead = _ask(connection, following, cap) if following is not None and not following.large else None
+        yield from _deliver(connection, batch, pending, cap)
+
+
+def _ask(connection: ImapConnection, batch: _Batch, cap: int) -> Answer:
+    uid_set = next(uid_sets([copy.uid or 0 for copy in batch.copies], longest=1 << 20))[0]
+    return connection.submit(b"UID", b"FETCH", uid_set, b"(UID BODY.PEEK[])", literal_cap=cap)
+
+
+def _deliver(connection: ImapConnection, batch: _Batch, pending: Answer, cap: int) -> Iterator[RemoteMessage]:
+    answer = connection.wait(pending)
+    bodies = _bodies(answer)
+    failed = not answer.ok
+    for copy in batch.copies:
+        uid = copy.uid or 0
+        if failed and uid not in bodies:
+            bodies.update(_one_alone(connection, copy, cap))
+        raw = bodies.pop(uid, None)
+        if raw is not None:
+            yield RemoteMessage(copy, raw)
+
+
+def _bodies(answer: Answer) -> dict[int, bytes]:
+    found: dict[int, bytes] = {}
+    for parts in answer.lines(b"FETCH"):
+        items = read_items(parts)
+        if b"BODY[]" in items:
+            body = items[b"BODY[]"]
+            found[number(items.get(b"UID"))] = body if isinstance(body, bytes) else b""
+    answer.responses.clear()
+    return found
+
+
+def _one_alone(connection: ImapConnection, copy: RemoteCopy, cap: int) -> dict[int, bytes]:
+    """One message of a command that failed: gone is fine, another refusal is raised."""
+    answer = connection.wait(_ask(connection, _Batch((copy,)), cap))
+    bodies = _bodies(answer)
+    if not answer.ok and not bodies and b"EXPUNGEISSUED" not in answer.text.upper():
+        error = error_for(answer.text)
+        raise (
+            error
+            if isinstance(error, errors.ServerBusy)
+            else errors.ProtocolError("The server cannot give a message.", server_said=error.server_said)
+        )
+    return bodies

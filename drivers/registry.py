@@ -1,0 +1,33 @@
+"""Which driver speaks which protocol: the one visible list. Adding a protocol is a folder and a line here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from drivers.base import MailboxDriver, SendingDriver
+from drivers.imap.driver import ImapDriver
+from drivers.smtp.driver import SmtpDriver
+from drivers.types import Login, ServerAddress
+
+MAILBOX_DRIVERS: dict[str, Callable[[ServerAddress, Login], MailboxDriver]] = {"imap": ImapDriver}
+SENDING_DRIVERS: dict[str, Callable[[ServerAddress, Login | None], SendingDriver]] = {"smtp": SmtpDriver}
+
+
+def open_mailbox(protocol: str, server: ServerAddress, login: Login) -> MailboxDriver:
+    """An opened driver, to be closed by the caller (or used in `with`, which opens again only when it is closed).
+
+    Raises KeyError for an unknown protocol, and what MailboxDriver.open raises.
+    """
+    driver = mailbox_driver(protocol, server, login)
+    driver.open()
+    return driver
+
+
+def mailbox_driver(protocol: str, server: ServerAddress, login: Login) -> MailboxDriver:
+    """A driver not opened yet: for `with` and for `check()`. Raises KeyError for an unknown protocol."""
+    return MAILBOX_DRIVERS[protocol](server, login)
+
+
+def sending_driver(protocol: str, server: ServerAddress, login: Login | None) -> SendingDriver:
+    """A sending driver not opened yet. Raises KeyError for an unknown protocol."""
+    return SENDING_DRIVERS[protocol](server, login)
