@@ -35,7 +35,9 @@ class Notification(models.Model):
     class Meta:
         ordering = ["-created_at", "-id"]
         constraints = [
-            models.UniqueConstraint(fields=["user", "key"], condition=models.Q(closed_at__isnull=True), name="one_open_notice")
+            models.UniqueConstraint(
+                fields=["user", "key"], condition=models.Q(closed_at__isnull=True), name="one_open_notice"
+            )
         ]
 
     def __str__(self) -> str:

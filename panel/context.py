@@ -1,12 +1,73 @@
-"""What every page of the panel needs: the rail's counts."""
+"""What every page of the panel needs: the rail's counts. Read only when a template asks for them."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from django.http import HttpRequest
+from django.utils.functional import SimpleLazyObject
+
+from accounts.models import EmailAccount
+from mail.queries import COUNT_CAP, MailCounts, account_labels, mail_counts
+from notifications.queries import needs_you_count
+
+_SECTIONS = {
+    "email": ("inbox", "thread", "search", "keys"),
+    "contacts": ("contact", "import"),
+    "companies": ("compan",),
+    "notifications": ("notification",),
+    "settings": ("setting", "email_account", "profile", "sharing", "invit", "session", "password"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Rail:
+    """Counts beside the sections, and the visible mailboxes with theirs."""
+
+    unread: int
+    open: int
+    drafts: int
+    needs_you: int
+    accounts: list[EmailAccount]
+    counts: dict[int, MailCounts]
+
+    @property
+    def unread_label(self) -> str:
+        """At most three digits."""
+        return f"{COUNT_CAP}+" if self.unread >= COUNT_CAP else str(self.unread)
+
+
+def read_rail(user: Any) -> Rail:
+    """The rail of a signed-in user, in three queries."""
+    accounts = account_labels(user)
+    counts = mail_counts([account.pk for account in accounts])
+    return Rail(
+        unread=sum(one.unread for one in counts.values()),
+        open=sum(one.open for one in counts.values()),
+        drafts=sum(one.drafts for one in counts.values()),
+        needs_you=needs_you_count(user),
+        accounts=accounts,
+        counts=counts,
+    )
+
+
+def section_of(request: HttpRequest) -> str:
+    """Which place of the rail this page belongs to, "" for none."""
+    match = request.resolver_match
+    if match is None:
+        return ""
+    if match.app_names != ["panel"]:
+        return "settings" if match.app_names == [] and request.path.startswith("/accounts/") else ""
+    name = match.url_name or ""
+    for section, beginnings in _SECTIONS.items():
+        if name.startswith(beginnings):
+            return section
+    return ""
 
 
 def rail(request: HttpRequest) -> dict[str, Any]:
-    """Unread mail and notices that need the person; empty for anonymous."""
-    return {}
+    """`rail` (Rail, lazy) and `section` for signed-in people; nothing for anonymous."""
+    if not getattr(request, "user", None) or not request.user.is_authenticated:
+        return {}
+    return {"rail": SimpleLazyObject(lambda: read_rail(request.user)), "section": section_of(request)}
