@@ -61,13 +61,18 @@ class Invitation(models.Model):
 
 
 class AccountState(models.TextChoices):
-    """setup → connected (nothing downloaded) → active → paused | needs_sign_in."""
+    """setup → connected (nothing downloaded) → active → paused | needs_sign_in.
+
+    removed: stopped, its mail kept; erasing: going.
+    """
 
     SETUP = "setup", _("Being set up")
     CONNECTED = "connected", _("Connected, waiting for your answer")
     ACTIVE = "active", _("Active")
     PAUSED = "paused", _("Paused")
     NEEDS_SIGN_IN = "needs_sign_in", _("Sign in again")
+    REMOVED = "removed", _("Stopped, mail kept")
+    ERASING = "erasing", _("Being erased")
 
 
 class Period(models.TextChoices):
@@ -187,6 +192,7 @@ class MailboxSetup(models.Model):
     address = models.CharField(max_length=320)
     stage = models.CharField(max_length=16, default="address")  # accounts.setup.Stage
     provider = models.ForeignKey(Provider, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
+    provider_name = models.CharField(max_length=120, blank=True)  # of a server typed in: becomes a provider at the end
     is_chosen_by_hand = models.BooleanField(default=False)
     evidence = models.CharField(max_length=300, blank=True)
     servers = models.JSONField(default=list)

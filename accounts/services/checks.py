@@ -1,0 +1,124 @@
+"""The live check, run by a worker: one server at a time, its result a row.
+
+Invariant: a check may run twice or die anywhere; only the run that holds the row writes its result, and a result of
+an earlier attempt lands nowhere because its row is gone.
+"""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db.models import Q
+from django.utils import timezone
+
+from accounts.models import Credential, MailboxSetup, SetupCheck
+from accounts.services.finish import settle
+from accounts.setup import CheckKind, CheckState, ChosenServer, chosen, user_name_for
+from accounts.setup_errors import detail_of, kind_of
+from accounts.vault import read_secret
+from base.crypto import CryptoError
+from drivers.errors import AuthenticationFailed, DriverError
+from drivers.registry import mailbox_driver, sending_driver
+from drivers.types import AuthKind, CheckReport, Login, Security, ServerAddress
+
+STUCK_AFTER = timedelta(seconds=90)
+CHECK_TIMEOUT = 15.0  # seconds for each network step: a person is looking
+
+
+class _NoPassword(AuthenticationFailed):
+    """The candidate is gone or no key opens it."""
+
+
+def due_checks() -> list[int]:
+    """Ids of checks that nobody works on (the ring was lost) or whose worker died; ring each once more."""
+    now = timezone.now()
+    waiting = Q(state=CheckState.WAITING, setup__expires_at__gt=now)
+    stuck = Q(state=CheckState.RUNNING, started_at__lt=now - STUCK_AFTER, setup__expires_at__gt=now)
+    rows = SetupCheck.objects.filter(waiting | stuck).exclude(kind=CheckKind.FOLDERS)
+    return list(rows.order_by("pk").values_list("pk", flat=True)[:50])
+
+
+def requeue_stuck_checks() -> list[int]:
+    """Put checks of dead workers back to waiting; returns the ids that are due."""
+    SetupCheck.objects.filter(state=CheckState.RUNNING, started_at__lt=timezone.now() - STUCK_AFTER).update(
+        state=CheckState.WAITING, started_at=None
+    )
+    return due_checks()
+
+
+def _claim(check_id: int) -> datetime | None:
+    """The time that marks this run as the holder, None when somebody else works or the row is gone."""
+    now = timezone.now()
+    free = Q(state=CheckState.WAITING) | Q(state=CheckState.RUNNING, started_at__lt=now - STUCK_AFTER)
+    taken = SetupCheck.objects.filter(free, pk=check_id).update(state=CheckState.RUNNING, started_at=now)
+    return now if taken else None
+
+
+def run_check(check_id: int) -> None:
+    """Connect, secure, sign in (and read the folders when receiving), then write the result and settle the run."""
+    started_at = _claim(check_id)
+    check = SetupCheck.objects.filter(pk=check_id).select_related("setup__provider").first()
+    if started_at is None or check is None:
+        return
+    begun = time.monotonic()
+    try:
+        report = _report(check)
+        result = {"state": CheckState.OK, "error_kind": "", "server_said": "", "detail": _facts(report)}
+    except DriverError as error:
+        kind = "no_password" if isinstance(error, _NoPassword) else kind_of(error)
+        result = {
+            "state": CheckState.FAILED,
+            "error_kind": kind,
+            "server_said": error.server_said.replace("\x00", ""),
+            "detail": detail_of(error),
+        }
+    result["seconds"] = round(time.monotonic() - begun, 2)
+    mine = SetupCheck.objects.filter(pk=check_id, state=CheckState.RUNNING, started_at=started_at)
+    if not mine.update(**result):
+        return
+    if check.kind == CheckKind.RECEIVE:
+        _write_folders(check.setup, result)
+    settle(check.setup_id)
+
+
+def _server_of(check: SetupCheck) -> ChosenServer:
+    receives = check.kind != CheckKind.SEND
+    return next(server for server in chosen(check.setup.servers) if server.receives == receives)
+
+
+def _report(check: SetupCheck) -> CheckReport:
+    setup = check.setup
+    server = _server_of(check)
+    try:
+        secret = read_secret(Credential.objects.get(setup=setup))
+    except (Credential.DoesNotExist, CryptoError) as error:
+        raise _NoPassword from error
+    address = ServerAddress(
+        host=server.host,
+        port=server.port,
+        security=Security(server.security),
+        ca_bundle=server.ca_bundle,
+        private_networks=settings.PRIVATE_NETWORKS,
+        timeout=min(CHECK_TIMEOUT, settings.MAIL_TIMEOUT),
+    )
+    login = Login(user_name_for(server, setup.address, setup.user_name), secret, AuthKind.PASSWORD)
+    driver = mailbox_driver if server.receives else sending_driver
+    return driver(server.protocol, address, login).check()
+
+
+def _facts(report: CheckReport) -> dict[str, object]:
+    return {
+        "folders": report.folder_count,
+        "names": list(report.capabilities.names)[:80],
+        "size_limit": report.size_limit,
+    }
+
+
+def _write_folders(setup: MailboxSetup, result: dict[str, object]) -> None:
+    """The folders were read in the same sign-in; if it failed they were not reached."""
+    state = result["state"]
+    detail = {"count": result["detail"].get("folders")} if state == CheckState.OK else {}  # type: ignore[attr-defined]
+    kind = "" if state == CheckState.OK else "not_reached"
+    SetupCheck.objects.filter(setup=setup, kind=CheckKind.FOLDERS).update(state=state, detail=detail, error_kind=kind)

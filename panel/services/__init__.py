@@ -1,0 +1,1 @@
+"""What a screen composes from several rooms."""
