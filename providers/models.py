@@ -43,20 +43,43 @@ class ProviderKind(models.TextChoices):
     CORPORATE = "corporate", _("Own mail server")
 
 
+class AppPassword(models.TextChoices):
+    """Whether the provider wants a password made for mail programs; `maybe` is not proven, never said as a fact."""
+
+    NO = "", _("No")
+    REQUIRED = "required", _("Always")
+    SOMETIMES = "sometimes", _("With two-step verification")
+    MAYBE = "maybe", _("Perhaps (not proven)")
+
+
+class Access(models.TextChoices):
+    """Whether mail programs get in at all."""
+
+    DIRECT = "direct", _("By IMAP, SMTP or Exchange")
+    BRIDGE = "bridge", _("Only through the provider's own bridge program")
+    NONE = "none", _("Not at all")
+
+
 class Provider(models.Model):
     """Who runs mail: Gmail, a corporate Exchange."""
 
     key = models.SlugField(_("key"), max_length=80, unique=True)
     name = models.CharField(_("name"), max_length=120)
     kind = models.CharField(_("kind"), max_length=20, choices=ProviderKind.choices, default=ProviderKind.CORPORATE)
-    logo = models.CharField(_("logo"), max_length=80, blank=True, help_text=_("File name under img/providers, else a monogram"))
+    logo = models.CharField(
+        _("logo"), max_length=80, blank=True, help_text=_("File name under img/providers, else a monogram")
+    )
+    monogram = models.CharField(_("monogram"), max_length=3, blank=True, help_text=_("Shown where there is no logo"))
+    access = models.CharField(
+        _("access for mail programs"), max_length=8, choices=Access.choices, default=Access.DIRECT
+    )
     is_enabled = models.BooleanField(_("enabled"), default=True)
     can_receive = models.BooleanField(_("receive"), default=True)
     can_send = models.BooleanField(_("send"), default=True)
     allows_password = models.BooleanField(_("password sign-in"), default=True)
     allows_oauth = models.BooleanField(_("OAuth sign-in"), default=False)
     oauth_kind = models.CharField(_("OAuth kind"), max_length=20, blank=True)  # google | microsoft | oidc
-    app_password = models.CharField(_("app password"), max_length=20, blank=True)  # required | sometimes | ""
+    app_password = models.CharField(_("app password"), max_length=20, blank=True, choices=AppPassword.choices)
     app_password_help = models.URLField(_("app password page"), max_length=500, blank=True)
     app_password_note = models.TextField(_("app password note"), blank=True)
     enable_imap_url = models.URLField(_("page that switches IMAP on"), max_length=500, blank=True)
@@ -68,7 +91,12 @@ class Provider(models.Model):
     is_catalogue = models.BooleanField(_("from the catalogue"), default=False, editable=False)
     edited_fields = models.JSONField(default=list, blank=True, editable=False)
     created_by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, verbose_name=_("added by"), null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
+        settings.AUTH_USER_MODEL,
+        verbose_name=_("added by"),
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        related_name="+",
     )
     created_at = models.DateTimeField(auto_now_add=True)
 
@@ -79,6 +107,11 @@ class Provider(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def mark(self) -> str:
+        """What stands in place of a logo: the monogram, else the first two letters of the name."""
+        return self.monogram or self.name[:2]
 
 
 class ProviderServer(models.Model):
@@ -127,7 +160,9 @@ class ProviderDomain(models.Model):
     domain = models.CharField(_("domain"), max_length=253)
     match = models.CharField(_("applies to"), max_length=8, choices=DomainMatch.choices, default=DomainMatch.EXACT)
     provider = models.ForeignKey(Provider, on_delete=models.PROTECT, related_name="domains")
-    source = models.CharField(_("source"), max_length=16, choices=DomainSource.choices, default=DomainSource.ADMINISTRATOR)
+    source = models.CharField(
+        _("source"), max_length=16, choices=DomainSource.choices, default=DomainSource.ADMINISTRATOR
+    )
     is_removed = models.BooleanField(default=False, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
 
@@ -135,7 +170,13 @@ class ProviderDomain(models.Model):
         verbose_name = _("email provider domain")
         verbose_name_plural = _("email providers domains")
         ordering = ["domain"]
-        constraints = [models.UniqueConstraint(fields=["domain", "match"], name="one_row_per_domain")]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["domain", "match"],
+                name="one_row_per_domain",
+                violation_error_message=_("This domain is in the table already, or was removed from it."),
+            )
+        ]
 
     def __str__(self) -> str:
         return self.domain
@@ -156,7 +197,9 @@ class DomainProposal(models.Model):
     provider = models.ForeignKey(Provider, on_delete=models.CASCADE, related_name="proposals")
     proposed_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
     state = models.CharField(_("state"), max_length=10, choices=ProposalState.choices, default=ProposalState.WAITING)
-    decided_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
+    decided_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
+    )
     decided_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
@@ -164,7 +207,9 @@ class DomainProposal(models.Model):
         verbose_name = _("domain proposal")
         verbose_name_plural = _("domain proposals")
         ordering = ["-created_at"]
-        constraints = [models.UniqueConstraint(fields=["domain", "proposed_by"], name="one_proposal_per_user_and_domain")]
+        constraints = [
+            models.UniqueConstraint(fields=["domain", "proposed_by"], name="one_proposal_per_user_and_domain")
+        ]
 
     def __str__(self) -> str:
         return f"{self.domain} → {self.provider}"
