@@ -38,7 +38,8 @@ class MessageLink(models.Model):
     class Meta:
         constraints = [
             models.CheckConstraint(
-                condition=models.Q(contact__isnull=True) ^ models.Q(company__isnull=True), name="link_to_exactly_one_record"
+                condition=models.Q(contact__isnull=True) ^ models.Q(company__isnull=True),
+                name="link_to_exactly_one_record",
             ),
             models.UniqueConstraint(fields=["message", "contact"], name="one_link_per_contact"),
             models.UniqueConstraint(fields=["message", "company"], name="one_link_per_company"),

@@ -6,32 +6,84 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('contacts', '0001_initial'),
-        ('mail', '0001_initial'),
+        ("contacts", "0001_initial"),
+        ("mail", "0001_initial"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='MessageLink',
+            name="MessageLink",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('reason', models.CharField(choices=[('contact_address', 'The address is in this contact’s card'), ('company_domain', 'The domain belongs to this company'), ('contact_company', 'The contact works there'), ('thread', 'An earlier mail of this thread is linked'), ('by_hand', 'Linked by hand')], max_length=20)),
-                ('evidence', models.JSONField(default=dict)),
-                ('is_rejected', models.BooleanField(default=False)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('company', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='links', to='contacts.company')),
-                ('contact', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='links', to='contacts.contact')),
-                ('made_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('message', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='links', to='mail.message')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "reason",
+                    models.CharField(
+                        choices=[
+                            ("contact_address", "The address is in this contact’s card"),
+                            ("company_domain", "The domain belongs to this company"),
+                            ("contact_company", "The contact works there"),
+                            ("thread", "An earlier mail of this thread is linked"),
+                            ("by_hand", "Linked by hand"),
+                        ],
+                        max_length=20,
+                    ),
+                ),
+                ("evidence", models.JSONField(default=dict)),
+                ("is_rejected", models.BooleanField(default=False)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                (
+                    "company",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="links",
+                        to="contacts.company",
+                    ),
+                ),
+                (
+                    "contact",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="links",
+                        to="contacts.contact",
+                    ),
+                ),
+                (
+                    "made_by",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "message",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="links", to="mail.message"
+                    ),
+                ),
             ],
             options={
-                'indexes': [models.Index(fields=['contact', '-message'], name='links_of_a_contact'), models.Index(fields=['company', '-message'], name='links_of_a_company')],
-                'constraints': [models.CheckConstraint(condition=models.Q(('contact__isnull', True), ('company__isnull', True), _connector='XOR'), name='link_to_exactly_one_record'), models.UniqueConstraint(fields=('message', 'contact'), name='one_link_per_contact'), models.UniqueConstraint(fields=('message', 'company'), name='one_link_per_company')],
+                "indexes": [
+                    models.Index(fields=["contact", "-message"], name="links_of_a_contact"),
+                    models.Index(fields=["company", "-message"], name="links_of_a_company"),
+                ],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("contact__isnull", True), ("company__isnull", True), _connector="XOR"),
+                        name="link_to_exactly_one_record",
+                    ),
+                    models.UniqueConstraint(fields=("message", "contact"), name="one_link_per_contact"),
+                    models.UniqueConstraint(fields=("message", "company"), name="one_link_per_company"),
+                ],
             },
         ),
     ]

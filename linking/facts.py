@@ -1,0 +1,124 @@
+"""Loads what linking.matching needs for a slice of mails. Invariant: a constant number of queries, whatever the slice.
+
+Reads only. A thread is loaded whole up to THREAD_CAP mails (the oldest and the newest half of that), because mail
+arrives in any order and a link may have to reach a reply that was downloaded before the mail it answers.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from accounts.models import EmailAccount, User
+from base.addresses import normalise_address
+from contacts.models import CompanyDomain, ContactAddress
+from contacts.public_domains import in_chunks, public_domains
+from linking import matching
+from linking.models import MessageLink
+from mail.models import Message, MessageAddress
+
+THREAD_CAP = 200  # mails of one thread that are looked at
+PARAMETERS = 5000  # values in one IN list
+
+
+@dataclass(slots=True)
+class ThreadFacts:
+    """A thread's mails, oldest first, and the links they have."""
+
+    mails: list[matching.MailFacts] = field(default_factory=list)
+    links: list[matching.StoredLink] = field(default_factory=list)
+
+
+def load(message_ids: Sequence[int]) -> tuple[list[ThreadFacts], matching.Known]:
+    """Return the threads of these mails and what is known about everybody in them."""
+    threads = _mails_of_threads(message_ids)
+    ids = [row[0] for rows in threads.values() for row in rows]
+    addresses = _addresses(ids)
+    known = load_known({address for pairs in addresses.values() for _, address in pairs})
+    links = _links(ids)
+    facts = []
+    for rows in threads.values():
+        thread = ThreadFacts()
+        for message_id, is_outgoing, verdict in rows:
+            pairs = addresses.get(message_id, ())
+            thread.mails.append(matching.MailFacts(message_id, pairs, is_outgoing, verdict == "failed"))
+            thread.links += links.get(message_id, ())
+        facts.append(thread)
+    return facts, known
+
+
+def _mails_of_threads(message_ids: Sequence[int]) -> dict[int, list[tuple[int, bool, str]]]:
+    wanted = set(message_ids)
+    threads: dict[int, list[tuple[int, bool, str]]] = defaultdict(list)
+    rows = Message.objects.filter(thread__in=Message.objects.filter(id__in=message_ids).values("thread"))
+    for message_id, thread, is_outgoing, verdict in rows.order_by("received_at", "id").values_list(
+        "id", "thread_id", "is_outgoing", "verdict"
+    ):
+        threads[thread].append((message_id, is_outgoing, verdict))
+    for thread, mails in threads.items():
+        if len(mails) > THREAD_CAP:
+            half = THREAD_CAP // 2
+            between = [row for row in mails[half:-half] if row[0] in wanted]
+            threads[thread] = mails[:half] + between + mails[-half:]
+    return threads
+
+
+def _addresses(message_ids: list[int]) -> dict[int, list[tuple[str, str]]]:
+    found: dict[int, list[tuple[str, str]]] = defaultdict(list)
+    for some in in_slices(message_ids):
+        rows = MessageAddress.objects.filter(message__in=some, role__in=list(matching.ROLES)).order_by("id")
+        for message_id, role, address in rows.values_list("message_id", "role", "correspondent__address"):
+            found[message_id].append((role, address))
+    return found
+
+
+def _links(message_ids: list[int]) -> dict[int, list[matching.StoredLink]]:
+    found: dict[int, list[matching.StoredLink]] = defaultdict(list)
+    for some in in_slices(message_ids):
+        rows = MessageLink.objects.filter(message__in=some).order_by("id")
+        for message_id, contact, company, reason, is_rejected in rows.values_list(
+            "message_id", "contact_id", "company_id", "reason", "is_rejected"
+        ):
+            target = matching.Target(contact, company)
+            found[message_id].append(matching.StoredLink(message_id, target, reason, is_rejected))
+    return found
+
+
+def load_known(addresses: Iterable[str]) -> matching.Known:
+    """Return which of `addresses` (normalised) are contacts, lie in a company's domain, or are our own."""
+    seen = sorted(set(addresses))
+    contacts: dict[str, int] = {}
+    employers: dict[int, int] = {}
+    for some in in_chunks(seen):
+        rows = ContactAddress.objects.filter(address__in=some)
+        for address, contact, company in rows.values_list("address", "contact_id", "contact__company_id"):
+            contacts[address] = contact
+            if company is not None:
+                employers[contact] = company
+    domains = {suffix for address in seen for suffix in matching.suffixes(address.rpartition("@")[2])}
+    return matching.Known(contacts, employers, company_domains(domains), own_addresses())
+
+
+def company_domains(domains: set[str]) -> dict[str, int]:
+    """Return {domain: company} for those of `domains` that belong to a company and are no public mail service."""
+    found: dict[str, int] = {}
+    for some in in_chunks(sorted(domains)):
+        found.update(CompanyDomain.objects.filter(domain__in=some).values_list("domain", "company_id"))
+    for domain in public_domains(found.keys()) if found else ():
+        del found[domain]
+    return found
+
+
+def own_addresses() -> frozenset[str]:
+    """Return the addresses of all email accounts and users of the installation, normalised."""
+    own = set(EmailAccount.objects.values_list("address_key", flat=True))
+    own |= {normalise_address(email) for email in User.objects.values_list("email", flat=True) if email}
+    own.discard("")
+    return frozenset(own)
+
+
+def in_slices(ids: list[int]) -> Iterable[list[int]]:
+    """Yield `ids` in lists that fit into one query."""
+    for start in range(0, len(ids), PARAMETERS):
+        yield ids[start : start + PARAMETERS]
