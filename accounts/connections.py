@@ -15,15 +15,16 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
+from accounts.heart import Heart
 from accounts.models import ConnectionSlot, Credential, EmailAccount, EmailAccountServer
 from accounts.vault import read_secret
 from base.crypto import CryptoError
 from drivers.base import MailboxDriver
 from drivers.errors import AuthenticationFailed, ServerBusy
-from drivers.registry import open_mailbox
+from drivers.registry import mailbox_driver
 from drivers.types import AuthKind, Login, Security, ServerAddress
 
-SLOT_LIFE = timedelta(minutes=5)  # a crashed holder's slot comes back after this
+SLOT_LIFE = timedelta(seconds=20)  # renewed by a heartbeat; a crashed holder's slot comes back after this
 CLICK_WAIT = 5.0  # seconds
 
 
@@ -76,13 +77,13 @@ def slot(email_account: EmailAccount, *, purpose: str) -> Iterator[ConnectionSlo
             raise ServerBusy("all connections of this mailbox are in use", retry_after=5)
         time.sleep(0.2)
     try:
-        yield taken
+        with Heart(lambda: _renew(taken)):
+            yield taken
     finally:
         ConnectionSlot.objects.filter(pk=taken.pk).delete()
 
 
-def renew_slot(taken: ConnectionSlot) -> None:
-    """A long work says that it lives."""
+def _renew(taken: ConnectionSlot) -> None:
     ConnectionSlot.objects.filter(pk=taken.pk).update(expires_at=timezone.now() + SLOT_LIFE)
 
 
@@ -91,6 +92,5 @@ def mailbox(email_account: EmailAccount, *, purpose: str = "sync") -> Iterator[M
     """The mailbox, signed in, within the budget. Raises drivers.errors."""
     server = receiving_server(email_account)
     with slot(email_account, purpose=purpose):
-        driver = open_mailbox(server.protocol, server_address(server), login_of(email_account, server))
-        with driver:
+        with mailbox_driver(server.protocol, server_address(server), login_of(email_account, server)) as driver:
             yield driver

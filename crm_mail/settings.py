@@ -239,7 +239,9 @@ X_FRAME_OPTIONS = "DENY"
 
 # Mail
 MAIL_WHOLE_BELOW = 256 * 1024  # bytes: messages up to here are fetched whole, above without attachments
+MAIL_PART_CACHE_BYTES = 2 * 1024**3  # attachments kept after they were opened
 MAIL_TIMEOUT = 30.0  # seconds for each network step
 MAIL_CONNECTIONS_PER_ACCOUNT = 4
+MAIL_POLL_SECONDS = int(env.read("MAIL_POLL_SECONDS", "30"))  # between two looks at a mailbox
 LOGGING_CONFIG = None
 LOG_LEVEL = os.environ.get("LOG_LEVEL", "INFO")

@@ -21,8 +21,14 @@ ORDER = ("inbox", "sent", "archive", "", "all", "flagged", "important", "drafts"
 
 
 @transaction.atomic
-def merge_listing(email_account: EmailAccount, listed: Sequence[RemoteFolder]) -> list[Folder]:
-    """Bring the rows in line with the server's list; returns the rows on the server now."""
+def merge_listing(
+    email_account: EmailAccount, listed: Sequence[RemoteFolder], *, has_labels: bool = False
+) -> list[Folder]:
+    """Bring the rows in line with the server's list; returns the rows on the server now.
+
+    `has_labels` (Gmail): All Mail is where archived mail lies, so it is followed; a mail under several labels is one
+    message with several copies.
+    """
     rows = {folder.remote_id: folder for folder in Folder.objects.filter(email_account=email_account)}
     seen: list[Folder] = []
     for remote in listed:
@@ -37,7 +43,7 @@ def merge_listing(email_account: EmailAccount, listed: Sequence[RemoteFolder]) -
         folder.total = remote.total
         folder.gone_at = None
         if is_new:
-            folder.is_followed = _follows_by_default(email_account, remote)
+            folder.is_followed = _follows_by_default(email_account, remote, has_labels)
         folder.save()
         seen.append(folder)
     gone = [row.pk for remote_id, row in rows.items() if all(one.remote_id != remote_id for one in seen)]
@@ -45,9 +51,10 @@ def merge_listing(email_account: EmailAccount, listed: Sequence[RemoteFolder]) -
     return seen
 
 
-def _follows_by_default(email_account: EmailAccount, remote: RemoteFolder) -> bool:
+def _follows_by_default(email_account: EmailAccount, remote: RemoteFolder, has_labels: bool) -> bool:
     """All but Junk, Trash, Drafts and virtual ones; once a person chose, a new folder follows its parent's choice."""
-    if not remote.selectable or remote.virtual or remote.role in NOT_BY_DEFAULT:
+    is_shown_twice = remote.virtual and not (has_labels and remote.role == FolderRole.ALL)
+    if not remote.selectable or is_shown_twice or remote.role in NOT_BY_DEFAULT:
         return False
     if email_account.folders_chosen_at is None:
         return True

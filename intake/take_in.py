@@ -1,0 +1,142 @@
+"""A slice of fetched messages taken in: parse → store → thread → link. Sync, outbox and *import anyway* call it.
+
+Invariants: parsing happens before the transaction; one transaction stores, threads and links a slice, so each slice is
+whole or not there; a message that cannot be parsed or stored is parked (intake.quarantine) and the others go on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import structlog
+from django.db import DataError, IntegrityError, transaction
+
+from accounts.models import EmailAccount
+from base.addresses import domain_of, normalise_address
+from drivers.types import RemoteMessage
+from intake.quarantine import park
+from linking.services import link_messages
+from mail.authentication import sender_verdict
+from mail.models import Copy, CopyState
+from mail.parse import Unreadable, parse_safely
+from mail.store import Incoming, lock_mailbox, store_slice
+from mail.types import ParsedMessage
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Mailbox:
+    """What taking in needs to know about a mailbox, read once per run."""
+
+    email_account: EmailAccount
+    own_addresses: frozenset[str]  # normalised
+    authserv_ids: frozenset[str]  # who may speak about authentication
+    drafts: frozenset[int]  # ids of Drafts folders
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """A claimed copy with its content."""
+
+    copy: Copy
+    remote: RemoteMessage
+
+
+@dataclass(frozen=True, slots=True)
+class TakenIn:
+    """What became of a slice."""
+
+    message_ids: tuple[int, ...]
+    joined: int
+    parked: int
+
+
+def describe(email_account: EmailAccount, *, drafts: Sequence[int] = ()) -> Mailbox:
+    """The mailbox as `take_in` needs it."""
+    hosts = {server.host.lower() for server in email_account.servers.all() if server.host}
+    own = normalise_address(email_account.address) or email_account.address_key
+    ids = {*hosts, domain_of(own), *(host.partition(".")[2] for host in hosts)}
+    if any(host.endswith((".gmail.com", ".googlemail.com")) for host in hosts):
+        ids.add("mx.google.com")
+    return Mailbox(email_account, frozenset({own}), frozenset(filter(None, ids)), frozenset(drafts))
+
+
+def take_in(mailbox: Mailbox, slice_: Sequence[Fetched], *, check: Callable[[], None] = lambda: None) -> TakenIn:
+    """Store a slice. `check` runs inside the transaction and raises to give it up (fencing).
+
+    Copies that are no longer pending (another worker settled them) are left alone.
+    """
+    items, parked = _parse(mailbox, slice_)
+    try:
+        ids, joined = _store(mailbox, items, check)
+        return TakenIn(ids, joined, parked)
+    except (DataError, IntegrityError, ValueError) as error:
+        log.warning("slice_refused", email_account=mailbox.email_account.pk, size=len(items), error=type(error).__name__)
+    return _one_by_one(mailbox, items, {one.copy.pk: one.remote.raw for one in slice_}, check, parked)
+
+
+def _one_by_one(
+    mailbox: Mailbox, items: Sequence[Incoming], raws: dict[int, bytes], check: Callable[[], None], parked: int
+) -> TakenIn:
+    """The database refused the slice: find the message that it refuses, park it, keep the others."""
+    stored: list[int] = []
+    joined = 0
+    for item in items:
+        try:
+            ids, more = _store(mailbox, [item], check)
+            stored.extend(ids)
+            joined += more
+        except (DataError, IntegrityError, ValueError) as error:
+            park(item.copy, raws[item.copy.pk], f"The database refused it: {type(error).__name__}")
+            parked += 1
+    return TakenIn(tuple(stored), joined, parked)
+
+
+def _parse(mailbox: Mailbox, slice_: Sequence[Fetched]) -> tuple[list[Incoming], int]:
+    items: list[Incoming] = []
+    parked = 0
+    for one in slice_:
+        try:
+            parsed = parse_safely(one.remote.raw, left_out=one.remote.left_out)
+        except Unreadable as error:
+            park(one.copy, one.remote.raw, error.reason)
+            parked += 1
+            continue
+        items.append(_incoming(mailbox, one, parsed))
+    return items, parked
+
+
+def _incoming(mailbox: Mailbox, one: Fetched, parsed: ParsedMessage) -> Incoming:
+    remote = one.remote.copy
+    copy = one.copy
+    if copy.size is None:
+        copy.size = remote.size if remote.size is not None else len(one.remote.raw)
+    sender = parsed.from_[0].address if parsed.from_ else ""
+    verdict = sender_verdict(
+        parsed.authentication_results, trusted_authserv_ids=mailbox.authserv_ids, from_domain=domain_of(sender)
+    )
+    return Incoming(
+        copy=copy,
+        parsed=parsed,
+        flags=remote.flags,
+        is_complete=one.remote.is_complete,
+        is_draft_folder=copy.folder_id in mailbox.drafts,
+        verdict=verdict.standing.value,
+    )
+
+
+@transaction.atomic
+def _store(mailbox: Mailbox, items: Sequence[Incoming], check: Callable[[], None]) -> tuple[tuple[int, ...], int]:
+    account = lock_mailbox(mailbox.email_account.pk)
+    check()
+    pending = set(
+        Copy.objects.select_for_update()
+        .filter(pk__in=[item.copy.pk for item in items], state=CopyState.PENDING)
+        .values_list("pk", flat=True)
+    )
+    mine = [item for item in items if item.copy.pk in pending]
+    stored = store_slice(account, mine, own_addresses=mailbox.own_addresses)
+    link_messages(stored.message_ids)
+    return stored.message_ids, stored.joined

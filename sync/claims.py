@@ -1,0 +1,63 @@
+"""Claims: several workers fetch one mailbox, each its own slice of pending rows, newest first.
+
+A claim lives 20 s and is renewed while its holder lives; settling checks that the row is still pending, so even a claim
+that ran out costs a second fetch, never a second message.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+from django.db import connection, transaction
+from django.db.models import F, Q
+from django.db.models.functions import Now
+
+from mail.models import Copy, CopyState
+
+LIFE = timedelta(seconds=20)
+ATTEMPTS = 3  # fetches that brought nothing, before a copy is said to be unreadable
+
+
+def _open(email_account_id: int):  # type: ignore[no-untyped-def]  # noqa: ANN202 - a queryset
+    return Copy.objects.filter(
+        email_account_id=email_account_id, state=CopyState.PENDING, is_out_of_scope=False, missing_since__isnull=True
+    )
+
+
+@transaction.atomic
+def claim(email_account_id: int, holder: str, limit: int) -> list[Copy]:
+    """The newest unclaimed pending copies, now ours; at most `limit`."""
+    free = _open(email_account_id).filter(Q(claimed_until__isnull=True) | Q(claimed_until__lt=Now()))
+    rows = free.order_by(F("received_at").desc(nulls_last=True), "-uid")
+    if connection.features.has_select_for_update_skip_locked:
+        rows = rows.select_for_update(skip_locked=True)
+    copies = list(rows[:limit])
+    Copy.objects.filter(pk__in=[copy.pk for copy in copies]).update(claimed_by=holder, claimed_until=Now() + LIFE)
+    return copies
+
+
+def renew(holder: str) -> None:
+    """The holder lives."""
+    Copy.objects.filter(state=CopyState.PENDING, claimed_by=holder).update(claimed_until=Now() + LIFE)
+
+
+def give_back(holder: str) -> None:
+    """The holder ends: what it did not settle is free at once."""
+    Copy.objects.filter(state=CopyState.PENDING, claimed_by=holder).update(claimed_by="", claimed_until=None)
+
+
+def not_brought(copies: Sequence[Copy], reason: str) -> None:
+    """The server did not bring these: perhaps gone (sync.absences looks), after three tries failed."""
+    ids = [copy.pk for copy in copies]
+    Copy.objects.filter(pk__in=ids).update(
+        attempts=F("attempts") + 1, claimed_by="", claimed_until=None, missing_since=Now()
+    )
+    Copy.objects.filter(pk__in=ids, attempts__gte=ATTEMPTS, state=CopyState.PENDING).update(
+        state=CopyState.FAILED, reason=reason[:300], missing_since=None
+    )
+
+
+def is_waiting(email_account_id: int) -> bool:
+    """Whether pending copies are left, claimed or not."""
+    return _open(email_account_id).exists()

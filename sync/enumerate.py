@@ -1,0 +1,118 @@
+"""What the server has into the ledger: one page of changes, its rows and its cursor in one transaction.
+
+Invariant: the cursor is written last, in the transaction of the rows it stands for; content comes later and never
+touches it. A worker killed between pages repeats a page, which changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+
+from django.db import transaction
+from django.utils import timezone
+
+from accounts.models import EmailAccount
+from drivers.base import MailboxDriver
+from drivers.errors import CursorInvalid
+from drivers.types import FolderChanges, RemoteCopy
+from mail.changes import apply_server_flags
+from mail.models import Copy, CopyState, Folder, Message
+from sync.absences import note_missing, retire_epoch
+from sync.leases import Held
+
+PAGE = 2000  # new copies per page
+
+
+def enumerate_page(email_account: EmailAccount, driver: MailboxDriver, folder: Folder, held: Held) -> bool:
+    """Read one page of changes of a folder into the ledger; True if more pages are left. Raises drivers.errors."""
+    cursor = folder.cursor if folder.enumerated_since == email_account.since else None
+    if cursor is None and folder.enumerated_since != email_account.since:
+        _rescope(folder, email_account.since)
+    try:
+        changes = driver.fetch_changes(folder.remote_id, cursor, since=email_account.since, limit=PAGE)
+    except CursorInvalid:
+        changes = driver.fetch_changes(folder.remote_id, None, since=email_account.since, limit=PAGE)
+    record(email_account, folder, changes, held)
+    return changes.has_more
+
+
+@transaction.atomic
+def record(email_account: EmailAccount, folder: Folder, changes: FolderChanges, held: Held) -> None:
+    """Write a page: new copies as pending, flags, what is missing, counts, and last the cursor."""
+    held.check()
+    if folder.epoch != changes.epoch and folder.copies.exclude(epoch=changes.epoch).exists():
+        retire_epoch(folder, changes.epoch)
+    fresh = _add(email_account, folder, changes.epoch, changes.added)
+    _flags(folder, changes)
+    missing = note_missing(folder, changes)
+    now = timezone.now()
+    if changes.total is not None:
+        folder.on_server, folder.on_server_at = changes.total, now
+    elif folder.on_server is not None:
+        folder.on_server, folder.on_server_at = max(0, folder.on_server + fresh - missing), now
+    folder.epoch = changes.epoch
+    folder.cursor = changes.cursor
+    folder.enumerated_since = email_account.since
+    folder.last_error = ""
+    folder.save(update_fields=["epoch", "cursor", "on_server", "on_server_at", "enumerated_since", "last_error"])
+
+
+def _add(email_account: EmailAccount, folder: Folder, epoch: int, added: Sequence[RemoteCopy]) -> int:
+    """Insert the copies that are new; returns how many."""
+    if not added:
+        return 0
+    keys = [copy.key for copy in added]
+    here = Copy.objects.filter(folder=folder, epoch=epoch, remote_key__in=keys)
+    here.filter(is_out_of_scope=True).update(is_out_of_scope=False)
+    here.filter(missing_since__isnull=False).update(missing_since=None)
+    known = set(here.values_list("remote_key", flat=True))
+    fresh = [copy for copy in added if copy.key not in known]
+    objects = {copy.object_id for copy in fresh if copy.object_id}
+    message_of = dict(
+        Message.objects.filter(email_account=email_account, object_id__in=objects).values_list("object_id", "pk")
+        if objects
+        else ()
+    )
+    Copy.objects.bulk_create(
+        [_row(email_account, folder, epoch, copy, message_of.get(copy.object_id)) for copy in fresh],
+        batch_size=1000,
+        ignore_conflicts=True,
+    )
+    return len(fresh)
+
+
+def _row(email_account: EmailAccount, folder: Folder, epoch: int, copy: RemoteCopy, message_id: int | None) -> Copy:
+    return Copy(
+        email_account=email_account,
+        folder=folder,
+        epoch=epoch,
+        remote_key=copy.key,
+        uid=copy.uid,
+        state=CopyState.PENDING if message_id is None else CopyState.STORED,
+        message_id=message_id,
+        received_at=copy.received_at,
+        size=copy.size,
+        flags=" ".join(sorted(copy.flags))[:500],
+        object_id=copy.object_id[:255],
+    )
+
+
+def _flags(folder: Folder, changes: FolderChanges) -> None:
+    flags = {copy.key: copy.flags for copy in changes.flags}
+    if not flags:
+        return
+    rows = Copy.objects.filter(folder=folder, epoch=changes.epoch, remote_key__in=list(flags))
+    apply_server_flags([(row, flags[row.remote_key]) for row in rows])
+
+
+@transaction.atomic
+def _rescope(folder: Folder, since: date | None) -> None:
+    """The period changed: rows before it are out of scope (nothing is removed but what was never fetched)."""
+    rows = Copy.objects.filter(folder=folder)
+    if since is None:
+        rows.update(is_out_of_scope=False)
+        return
+    before = rows.filter(received_at__date__lt=since)
+    before.filter(state=CopyState.PENDING).delete()
+    before.update(is_out_of_scope=True)

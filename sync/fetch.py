@@ -1,0 +1,67 @@
+"""Pending rows into messages: claim the newest, fetch their content folder by folder, take them in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
+
+from django.conf import settings
+
+from drivers.base import MailboxDriver
+from drivers.errors import FolderGone
+from drivers.types import RemoteMessage
+from intake.take_in import Fetched, Mailbox, take_in
+from mail.models import Copy, Folder
+from sync import claims
+
+SLICE = 200  # copies claimed at once
+BATCH_COUNT = 100  # messages taken in by one transaction
+BATCH_BYTES = 8 * 1024 * 1024
+
+
+def fetch_slice(mailbox: Mailbox, driver: MailboxDriver, holder: str, limit: int = SLICE) -> int:
+    """Claim, fetch and take in up to `limit` copies, newest first; returns how many were claimed. Raises drivers.errors."""
+    copies = claims.claim(mailbox.email_account.pk, holder, limit)
+    folders = Folder.objects.in_bulk({copy.folder_id for copy in copies})
+    for folder_id, group in groupby(sorted(copies, key=_newest_folder_first(copies)), key=lambda copy: copy.folder_id):
+        _fetch_folder(mailbox, driver, folders[folder_id], list(group))
+    return len(copies)
+
+
+def _newest_folder_first(copies: Sequence[Copy]):  # type: ignore[no-untyped-def]  # noqa: ANN202 - a key function
+    """Copies stay newest first inside a folder; folders come in the order of their newest copy."""
+    rank: dict[int, int] = {}
+    place = {copy.pk: number for number, copy in enumerate(copies)}
+    for copy in copies:
+        rank.setdefault(copy.folder_id, len(rank))
+    return lambda copy: (rank[copy.folder_id], place[copy.pk])
+
+
+def _fetch_folder(mailbox: Mailbox, driver: MailboxDriver, folder: Folder, copies: Sequence[Copy]) -> None:
+    stale = [copy for copy in copies if copy.epoch != folder.epoch]
+    current = {copy.remote_key: copy for copy in copies if copy.epoch == folder.epoch}
+    if stale:
+        claims.not_brought(stale, "The folder was numbered anew")
+    try:
+        remote = driver.fetch_messages(folder.remote_id, list(current), whole_below=settings.MAIL_WHOLE_BELOW)
+        for batch in _batches(remote):
+            pairs = [Fetched(current.pop(one.copy.key), one) for one in batch if one.copy.key in current]
+            take_in(mailbox, pairs)
+    except FolderGone:
+        claims.not_brought(list(current.values()), "The folder is no longer on the server")
+        return
+    claims.not_brought(list(current.values()), "The server lists this email but does not give it out")
+
+
+def _batches(messages: Iterable[RemoteMessage]) -> Iterator[list[RemoteMessage]]:
+    """Messages in groups that one transaction takes in: bounded in number and in bytes."""
+    batch: list[RemoteMessage] = []
+    size = 0
+    for message in messages:
+        batch.append(message)
+        size += len(message.raw)
+        if len(batch) >= BATCH_COUNT or size >= BATCH_BYTES:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch

@@ -1,0 +1,69 @@
+"""Leases: at most one worker per (email account, role), on the database's clock, with fencing.
+
+A holder renews within 15 s; who lost its lease finds out inside its next writing transaction (`check`) and writes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+
+from django.db import transaction
+from django.db.models import F, Q
+from django.db.models.functions import Now
+
+from sync.models import Lease
+
+LIFE = timedelta(seconds=15)
+
+
+class LeaseLost(Exception):
+    """Another worker holds this lease now: stop without writing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A lease that we hold."""
+
+    pk: int
+    generation: int
+
+    def renew(self) -> None:
+        """Say that we live."""
+        Lease.objects.filter(pk=self.pk, generation=self.generation).update(expires_at=Now() + LIFE)
+
+    def check(self) -> None:
+        """Inside a transaction: lock the lease's row. Raises LeaseLost when it is another's (or ran out unclaimed: ours)."""
+        if not Lease.objects.select_for_update().filter(pk=self.pk, generation=self.generation).exists():
+            raise LeaseLost
+
+
+def acquire(email_account_id: int, role: str, holder: str) -> Held | None:
+    """Take the lease if it is free or ran out; None if somebody holds it."""
+    Lease.objects.get_or_create(email_account_id=email_account_id, role=role)
+    free = Q(expires_at__isnull=True) | Q(expires_at__lt=Now())
+    with transaction.atomic():
+        mine = Lease.objects.filter(free, email_account_id=email_account_id, role=role)
+        taken = mine.update(holder=holder, generation=F("generation") + 1, expires_at=Now() + LIFE)
+        if not taken:
+            return None
+        row = Lease.objects.get(email_account_id=email_account_id, role=role)
+        return Held(row.pk, row.generation)
+
+
+def release(held: Held) -> None:
+    """Give it back, if it is still ours."""
+    Lease.objects.filter(pk=held.pk, generation=held.generation).update(expires_at=None, holder="")
+
+
+@contextmanager
+def lease(email_account_id: int, role: str, holder: str) -> Iterator[Held | None]:
+    """The lease, or None; given back at the end."""
+    held = acquire(email_account_id, role, holder)
+    try:
+        yield held
+    finally:
+        if held is not None:
+            release(held)

@@ -1,0 +1,91 @@
+"""Reads a mailbox in the foreground until nothing is pending, and prints its ledger."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from accounts.models import AccountState, EmailAccount
+from base.addresses import normalise_address
+from drivers.errors import DriverError, ServerBusy
+from sync import claims, pipeline, schedule, status
+
+PATIENCE = 60.0  # seconds that another worker may hold the rest
+
+
+class Command(BaseCommand):
+    """`sync_account ADDRESS [--json]`."""
+
+    help = "Downloads the emails of a mailbox until nothing is pending, and prints what is on the server and stored."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("address")
+        parser.add_argument("--json", action="store_true", help="Print the figures as JSON.")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        email_account = find_email_account(options["address"])
+        if email_account.state != AccountState.ACTIVE:
+            raise CommandError(
+                f"{email_account.address} is {email_account.get_state_display()!s}: "
+                "only an active email account is downloaded. Answer its question, resume it or sign in again."
+            )
+        started = time.monotonic()
+        show = sys.stderr.isatty() and not options["json"]
+        self._read(email_account, show=show)
+        schedule.index_pending(seconds=3600)
+        email_account.refresh_from_db()
+        figures = status.as_json(email_account) | {"seconds": round(time.monotonic() - started, 3)}
+        self.stdout.write(json.dumps(figures, indent=2) if options["json"] else as_table(figures))
+
+    def _read(self, email_account: EmailAccount, *, show: bool) -> None:
+        waited = 0.0
+        while True:
+            try:
+                complete = pipeline.run_once(
+                    email_account.pk, budget=600.0, on_progress=self._progress if show else lambda run: None
+                )
+            except ServerBusy as error:
+                complete, waited = False, waited + 1
+                if waited > PATIENCE:
+                    raise CommandError(str(error))
+                time.sleep(1)
+                continue
+            except DriverError as error:
+                raise CommandError(f"{email_account.address} could not be read: {error}. Nothing was lost; run it again.")
+            if complete:
+                return
+            if waited > PATIENCE and not claims.is_waiting(email_account.pk):
+                return
+            waited += 0.3
+            time.sleep(0.3)
+
+    def _progress(self, run: pipeline.Run) -> None:
+        seconds = max(0.001, time.monotonic() - run.started)
+        self.stderr.write(f"\r{run.fetched:,} emails, {run.fetched / seconds:,.0f} a second", ending="")
+
+
+def find_email_account(address: str) -> EmailAccount:
+    """The email account of an address. Raises CommandError with the mend."""
+    try:
+        return EmailAccount.objects.get(address_key=normalise_address(address) or address)
+    except EmailAccount.DoesNotExist:
+        raise CommandError(f"No email account {address}. `mailbox_status` lists them; `add_email_account` adds one.")
+
+
+def as_table(figures: dict[str, Any]) -> str:
+    """The figures for a terminal, folders and total."""
+    names = ("on_server", "stored", "filtered", "failed", "pending")
+    width = max([len("Total"), *(len(" / ".join(folder["path"])) for folder in figures["folders"])]) + 2
+    lines = ["".ljust(width) + "".join(name.rjust(11) for name in names)]
+    lines.extend(
+        " / ".join(folder["path"]).ljust(width) + "".join(f"{folder[name]:,}".rjust(11) for name in names)
+        for folder in figures["folders"]
+    )
+    lines.append("Total".ljust(width) + "".join(f"{figures[name]:,}".rjust(11) for name in names))
+    if "seconds" in figures:
+        lines.append(f"{figures['seconds']:.1f} seconds")
+    return "\n".join(lines)

@@ -1,0 +1,59 @@
+"""The clock of the installation: every two seconds it looks at the rows and rings the doorbells. One is enough; two are harmless."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from typing import Any
+
+import structlog
+from django.core.management.base import BaseCommand, CommandParser
+from django.db import Error, connection
+
+from accounts.services import forget_abandoned_setups, requeue_stuck_checks
+from sync import schedule, tasks
+from sync.absences import erase_trash
+from sync.parts import trim_cache
+
+log = structlog.get_logger(__name__)
+INTERVAL = 2.0  # seconds
+SLOW_EVERY = 150  # beats: every five minutes
+
+
+class Command(BaseCommand):
+    """Runs until SIGTERM or SIGINT."""
+
+    help = "Rings for all work that is due, again and again."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--once", action="store_true", help="One beat, then end.")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        stop = threading.Event()
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, lambda *_: stop.set())
+        count = 0
+        while not stop.is_set():
+            try:
+                beat(count)
+            except Error as error:  # the database is away: the next beat tries again
+                log.warning("tick_failed", error=type(error).__name__)
+                connection.close()
+            count += 1
+            if options["once"]:
+                return
+            stop.wait(INTERVAL)
+
+
+def beat(count: int) -> None:
+    """One look at the rows."""
+    schedule.beat("tick")
+    schedule.ring_due(tasks.sync_email_account.delay, tasks.push_changes.delay)
+    if schedule.is_unindexed():
+        tasks.index_search.delay()
+    requeue_stuck_checks()
+    if count % SLOW_EVERY == 0:
+        forget_abandoned_setups()
+        erase_trash()
+        trim_cache()

@@ -1,0 +1,67 @@
+"""What a run leaves in the email account's row, and who is told: success, or an error with when to try again."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from django.conf import settings
+from django.db.models import F
+from django.utils import timezone
+
+from accounts.models import AccountState, EmailAccount
+from drivers.errors import DriverError
+from notifications.models import Kind
+from notifications.services import close, notify
+from sync.policy import decide
+
+TOLD_AFTER = 4  # failures in a row before trouble is told
+
+
+def trouble_key(email_account: EmailAccount) -> str:
+    """The one open notification about receiving of this mailbox."""
+    return f"receiving:{email_account.pk}"
+
+
+def succeeded(email_account: EmailAccount, *, new_messages: int) -> None:
+    """The mailbox was read to its end."""
+    now = timezone.now()
+    had_trouble = email_account.failures > 0 or bool(email_account.last_error_kind)
+    EmailAccount.objects.filter(pk=email_account.pk).update(
+        last_sync_at=now,
+        next_sync_at=now + timedelta(seconds=settings.MAIL_POLL_SECONDS),
+        failures=0,
+        last_error_kind="",
+        last_error_said="",
+        **({"last_new_mail_at": now} if new_messages else {}),
+    )
+    if had_trouble:
+        close(key=trouble_key(email_account))
+
+
+def failed(email_account: EmailAccount, error: DriverError) -> None:
+    """The mailbox could not be read: nothing is lost, say when we try again, and ask the person where only they can mend."""
+    action = decide(error, email_account.failures + 1)
+    now = timezone.now()
+    EmailAccount.objects.filter(pk=email_account.pk).update(
+        failures=F("failures") + 1,
+        last_error_kind=action.kind,
+        last_error_said=error.server_said,
+        last_error_at=now,
+        next_sync_at=now + timedelta(seconds=action.delay),
+    )
+    if action.asks_person:
+        EmailAccount.objects.filter(pk=email_account.pk, state=AccountState.ACTIVE).update(state=AccountState.NEEDS_SIGN_IN)
+        _tell(email_account, Kind.SIGN_IN_AGAIN, action.kind)
+    elif email_account.failures + 1 == TOLD_AFTER:
+        _tell(email_account, Kind.SYNC_TROUBLE, action.kind)
+
+
+def _tell(email_account: EmailAccount, kind: Kind, error_kind: str) -> None:
+    notify(
+        user=email_account.owner,
+        kind=kind,
+        key=trouble_key(email_account),
+        email_account=email_account,
+        data={"address": email_account.address, "error": error_kind},
+        needs_answer=kind == Kind.SIGN_IN_AGAIN,
+    )

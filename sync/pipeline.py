@@ -1,0 +1,148 @@
+"""THE file to read first: one run over one mailbox.
+
+    list folders → push local changes → for each folder: enumerate (copies become *pending* rows)
+                 → claim a slice, newest first → fetch → intake.take_in → settle … until nothing is pending
+                 → look again at what seems to be gone → note the outcome
+
+Invariants: any run may be killed, repeated, or run twice at once without loss or duplicates. Enumeration and pushing
+hold a lease; content is fetched by claims, so several workers may serve one mailbox. The newest 50 are taken in before
+the rest of the mailbox is enumerated.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import structlog
+from django.utils import timezone
+
+from accounts.connections import mailbox as open_mailbox
+from accounts.heart import Heart
+from accounts.models import AccountState, EmailAccount
+from drivers.base import MailboxDriver
+from drivers.errors import DriverError, FolderGone
+from intake.take_in import Mailbox, describe
+from mail.folders import followed, merge_listing
+from mail.models import Copy, Folder
+from sync import absences, claims
+from sync.enumerate import enumerate_page
+from sync.fetch import SLICE, fetch_slice
+from sync.leases import Held, LeaseLost, lease
+from sync.models import Lease
+from sync.outcome import failed, succeeded
+from sync.push import push_changes
+
+log = structlog.get_logger(__name__)
+FIRST = 50  # messages readable before anything else is done
+
+Progress = Callable[["Run"], None]
+
+
+@dataclass(slots=True)
+class Run:
+    """One run over one mailbox; `budget` in seconds, after which it ends in good order with work left."""
+
+    email_account: EmailAccount
+    budget: float
+    on_progress: Progress = lambda run: None
+    holder: str = field(default_factory=lambda: f"{os.getpid()}-{secrets.token_hex(6)}")
+    started: float = field(default_factory=time.monotonic)
+    fetched: int = 0
+
+    def is_over(self) -> bool:
+        """Whether the budget is spent."""
+        return time.monotonic() - self.started >= self.budget
+
+    def go(self) -> bool:
+        """Do it; True when the mailbox was read to its end. Raises drivers.errors."""
+        with open_mailbox(self.email_account) as driver, Heart(lambda: claims.renew(self.holder)):
+            try:
+                with lease(self.email_account.pk, Lease.Role.ENUMERATE, self.holder) as held:
+                    if held is None:  # another worker enumerates: help it fetch
+                        self._fetch_all(driver)
+                        return False
+                    with Heart(held.renew):
+                        return self._read(driver, held)
+            finally:
+                claims.give_back(self.holder)
+
+    def _read(self, driver: MailboxDriver, held: Held) -> bool:
+        refresh_folders(self.email_account, driver)
+        push_changes(self.email_account, driver)
+        complete = True
+        for number, folder in enumerate(followed(self.email_account)):
+            complete &= self._enumerate(driver, folder, held, is_first=number == 0)
+        complete &= self._fetch_all(driver)
+        if complete:
+            self._look_again(driver, held)
+        return complete and not claims.is_waiting(self.email_account.pk)
+
+    def _enumerate(self, driver: MailboxDriver, folder: Folder, held: Held, *, is_first: bool) -> bool:
+        """All pages of one folder; True when none is left."""
+        try:
+            while enumerate_page(self.email_account, driver, folder, held):
+                if is_first and not self.fetched:
+                    self._fetch(driver, FIRST)
+                if self.is_over():
+                    return False
+        except FolderGone as error:
+            Folder.objects.filter(pk=folder.pk).update(last_error=str(error)[:300] or "gone", gone_at=timezone.now())
+            return True
+        if is_first and not self.fetched:
+            self._fetch(driver, FIRST)
+        return True
+
+    def _fetch(self, driver: MailboxDriver, limit: int) -> int:
+        count = fetch_slice(describe_mailbox(self.email_account), driver, self.holder, limit)
+        self.fetched += count
+        self.on_progress(self)
+        return count
+
+    def _fetch_all(self, driver: MailboxDriver) -> bool:
+        """Slices until nothing is free; True when that was reached within the budget."""
+        while not self.is_over():
+            if not self._fetch(driver, SLICE):
+                return True
+        return False
+
+    def _look_again(self, driver: MailboxDriver, held: Held) -> None:
+        missing = Copy.objects.filter(email_account=self.email_account, missing_since__isnull=False)
+        for folder in Folder.objects.filter(pk__in=missing.values("folder"), gone_at__isnull=True):
+            absences.look_again(self.email_account, driver, folder, held)
+
+
+def refresh_folders(email_account: EmailAccount, driver: MailboxDriver) -> list[Folder]:
+    """Bring the folder rows in line with the server's list."""
+    return merge_listing(email_account, driver.list_folders(), has_labels=driver.capabilities.labels)
+
+
+def describe_mailbox(email_account: EmailAccount) -> Mailbox:
+    """The mailbox as intake needs it."""
+    drafts = Folder.objects.filter(email_account=email_account, role="drafts").values_list("pk", flat=True)
+    return describe(email_account, drafts=list(drafts))
+
+
+def run_once(email_account_id: int, *, budget: float = 45.0, on_progress: Progress = lambda run: None) -> bool:
+    """One run, its outcome noted; True when the mailbox was read to its end. Errors of the server end up in the row."""
+    email_account = EmailAccount.objects.select_related("owner").get(pk=email_account_id)
+    if email_account.state != AccountState.ACTIVE or not email_account.can_receive:
+        return True
+    asked = email_account.sync_requested_at
+    run = Run(email_account, budget, on_progress)
+    try:
+        complete = run.go()
+    except LeaseLost:
+        return False
+    except DriverError as error:
+        log.info("run_failed", email_account=email_account_id, error=type(error).__name__)
+        failed(email_account, error)
+        raise
+    finally:
+        EmailAccount.objects.filter(pk=email_account_id, sync_requested_at=asked).update(sync_requested_at=None)
+    if complete:
+        succeeded(email_account, new_messages=run.fetched)
+    return complete

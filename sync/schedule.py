@@ -1,0 +1,117 @@
+"""What is due, re-derived from rows: the tick calls `ring_due` every few seconds, so a lost doorbell costs seconds.
+
+Invariant: bounded work per call and indexed queries; ringing twice is harmless (leases and claims).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import structlog
+from django.db.models import Q
+from django.utils import timezone
+
+from accounts.connections import mailbox
+from accounts.models import AccountState, EmailAccount
+from drivers.errors import DriverError
+from mail.models import Change, Message
+from mail.search import index_pending as index_some
+from sync import claims
+from sync.leases import lease
+from sync.models import Heartbeat, Lease
+from sync.pipeline import refresh_folders
+from sync.push import push_changes
+
+log = structlog.get_logger(__name__)
+MOST = 500  # mailboxes rung per tick
+GUARD = timedelta(seconds=60)  # a mailbox that was rung is not rung again before this, unless its run says so
+
+
+def due_email_accounts() -> list[int]:
+    """Active mailboxes whose time has come, those that a person asked for first; each is guarded against a second ring."""
+    now = timezone.now()
+    active = EmailAccount.objects.filter(state=AccountState.ACTIVE, can_receive=True)
+    asked = list(
+        active.filter(sync_requested_at__isnull=False)
+        .filter(Q(next_sync_at__isnull=True) | Q(next_sync_at__lte=now) | Q(sync_requested_at__lt=now - timedelta(seconds=10)))
+        .order_by("sync_requested_at")
+        .values_list("pk", flat=True)[:MOST]
+    )
+    timed = Q(next_sync_at__isnull=True) | Q(next_sync_at__lte=now)
+    due = list(
+        active.filter(timed, auto_download=True).order_by("next_sync_at").values_list("pk", flat=True)[:MOST]
+    )
+    ids = list(dict.fromkeys([*asked, *due]))
+    EmailAccount.objects.filter(pk__in=ids).update(next_sync_at=now + GUARD)
+    return ids
+
+
+def accounts_to_push() -> list[int]:
+    """Mailboxes with local changes that wait for the server."""
+    due = Q(next_try_at__isnull=True) | Q(next_try_at__lte=timezone.now())
+    old = timezone.now() - timedelta(seconds=5)  # a fresh one was rung by the panel
+    rows = Change.objects.filter(due, done_at__isnull=True, created_at__lt=old, email_account__state=AccountState.ACTIVE)
+    return list(rows.order_by().values_list("email_account_id", flat=True).distinct()[:MOST])
+
+
+def has_work(email_account_id: int) -> bool:
+    """Whether an active mailbox has pending copies left to fetch."""
+    active = EmailAccount.objects.filter(pk=email_account_id, state=AccountState.ACTIVE).exists()
+    return active and claims.is_waiting(email_account_id)
+
+
+def list_folders(email_account_id: int) -> None:
+    """Read the folder list of a mailbox, whatever its state; errors are the next run's business."""
+    email_account = EmailAccount.objects.get(pk=email_account_id)
+    if not email_account.can_receive:
+        return
+    try:
+        with mailbox(email_account, purpose="click") as driver:
+            refresh_folders(email_account, driver)
+    except DriverError as error:
+        log.info("folders_not_listed", email_account=email_account_id, error=type(error).__name__)
+
+
+def push_now(email_account_id: int) -> None:
+    """Push the local changes of a mailbox if nobody else does; errors leave the rows for the tick."""
+    email_account = EmailAccount.objects.get(pk=email_account_id)
+    if not Change.objects.filter(email_account=email_account, done_at__isnull=True).exists():
+        return
+    with lease(email_account_id, Lease.Role.PUSH, "push") as held:
+        if held is None:
+            return
+        try:
+            with mailbox(email_account, purpose="click") as driver:
+                push_changes(email_account, driver)
+        except DriverError as error:
+            log.info("changes_not_pushed", email_account=email_account_id, error=type(error).__name__)
+
+
+def index_pending(seconds: float = 20.0) -> int:
+    """Index what is visible and not searchable yet, newest first, for at most `seconds`; returns how many."""
+    end = timezone.now() + timedelta(seconds=seconds)
+    total = 0
+    while timezone.now() < end and (count := index_some(500)):
+        total += count
+    return total
+
+
+def is_unindexed() -> bool:
+    """Whether mail waits for the search index."""
+    return Message.objects.filter(is_indexed=False).exists()
+
+
+def beat(name: str, **detail: object) -> None:
+    """Say that a process of this kind is alive."""
+    Heartbeat.objects.update_or_create(name=name, defaults={"at": timezone.now(), "detail": detail})
+
+
+def ring_due(ring_sync: Callable[[int], object], ring_push: Callable[[int], object]) -> int:
+    """Ring for all that is due; returns how many doorbells."""
+    due, push = due_email_accounts(), accounts_to_push()
+    for email_account_id in due:
+        ring_sync(email_account_id)
+    for email_account_id in push:
+        ring_push(email_account_id)
+    return len(due) + len(push)

@@ -1,0 +1,106 @@
+"""The ledger in figures, from rows: what is on the server and what became of it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+from django.db.models import Count
+
+from accounts.models import EmailAccount
+from mail.folders import ORDER
+from mail.models import Copy, CopyState, Folder
+
+
+@dataclass(frozen=True, slots=True)
+class FolderLedger:
+    """One folder: ids in scope at the last enumeration, and its rows by state (out-of-scope rows beside the sum)."""
+
+    folder_id: int
+    name: str
+    path: tuple[str, ...]
+    remote_id: str
+    role: str
+    on_server: int
+    counted_at: datetime | None
+    stored: int = 0
+    filtered: int = 0
+    failed: int = 0
+    pending: int = 0
+    out_of_scope: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """The mailbox: sums over its followed folders; `counted_at` is the oldest of their counts."""
+
+    folders: tuple[FolderLedger, ...]
+    on_server: int
+    stored: int
+    filtered: int
+    failed: int
+    pending: int
+    out_of_scope: int
+    counted_at: datetime | None
+
+    @property
+    def adds_up(self) -> bool:
+        """Whether every message on the server is accounted for."""
+        return self.on_server == self.stored + self.filtered + self.failed + self.pending
+
+
+FIGURES = ("on_server", "stored", "filtered", "failed", "pending", "out_of_scope")
+
+
+def ledger(email_account: EmailAccount) -> Ledger:
+    """The figures of a mailbox's followed folders."""
+    counts: dict[int, dict[str, int]] = defaultdict(dict)
+    rows = (
+        Copy.objects.filter(folder__email_account=email_account)
+        .values("folder_id", "state", "is_out_of_scope")
+        .annotate(count=Count("pk"))
+    )
+    for row in rows:
+        kind = "out_of_scope" if row["is_out_of_scope"] else row["state"]
+        counts[row["folder_id"]][kind] = counts[row["folder_id"]].get(kind, 0) + row["count"]
+    folders = Folder.objects.filter(email_account=email_account, is_followed=True, gone_at__isnull=True)
+    lines = tuple(
+        _line(folder, counts[folder.pk])
+        for folder in sorted(folders, key=lambda f: (ORDER.index(f.role) if f.role in ORDER else 3, f.path))
+    )
+    sums = {name: sum(getattr(line, name) for line in lines) for name in FIGURES}
+    times = [line.counted_at for line in lines if line.counted_at]
+    return Ledger(lines, counted_at=min(times) if times else None, **sums)
+
+
+def _line(folder: Folder, counts: dict[str, int]) -> FolderLedger:
+    return FolderLedger(
+        folder_id=folder.pk,
+        name=folder.name,
+        path=tuple(folder.path),
+        remote_id=folder.remote_id,
+        role=folder.role,
+        on_server=folder.on_server or 0,
+        counted_at=folder.on_server_at,
+        **{state: counts.get(state, 0) for state in (*CopyState.values, "out_of_scope")},
+    )
+
+
+def as_json(email_account: EmailAccount) -> dict[str, Any]:
+    """The figures and the state, for `--json`."""
+    figures = ledger(email_account)
+    return {
+        "address": email_account.address,
+        "state": email_account.state,
+        "last_sync_at": email_account.last_sync_at.isoformat() if email_account.last_sync_at else None,
+        "last_error": email_account.last_error_kind or None,
+        "last_error_said": email_account.last_error_said or None,
+        **{name: getattr(figures, name) for name in FIGURES},
+        "counted_at": figures.counted_at.isoformat() if figures.counted_at else None,
+        "folders": [
+            {key: value.isoformat() if isinstance(value, datetime) else value for key, value in asdict(line).items()}
+            for line in figures.folders
+        ],
+    }

@@ -1,0 +1,41 @@
+"""Doorbells: each takes an id, calls one function, may run twice, ends within a minute."""
+
+from __future__ import annotations
+
+import structlog
+from celery import shared_task
+from django.db import transaction
+
+from drivers.errors import DriverError
+from sync import pipeline, schedule
+
+log = structlog.get_logger(__name__)
+
+
+@shared_task
+def sync_email_account(email_account_id: int) -> None:
+    """One run over a mailbox; rings again while work is left."""
+    try:
+        complete = pipeline.run_once(email_account_id)
+    except DriverError:
+        return  # noted in the row; the tick rings when it is due
+    if not complete and schedule.has_work(email_account_id):
+        transaction.on_commit(lambda: sync_email_account.delay(email_account_id))
+
+
+@shared_task
+def refresh_folders(email_account_id: int) -> None:
+    """List the folders of a mailbox that was just connected."""
+    schedule.list_folders(email_account_id)
+
+
+@shared_task
+def push_changes(email_account_id: int) -> None:
+    """Bring local changes to the server now."""
+    schedule.push_now(email_account_id)
+
+
+@shared_task
+def index_search() -> None:
+    """Fill the search index for mail that is visible already."""
+    schedule.index_pending()
