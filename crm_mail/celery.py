@@ -2,9 +2,12 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
-from celery import Celery
+from celery import Celery, signals
 from django.conf import settings
+
+from crm_mail import checks, logs
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "crm_mail.settings")
 
@@ -15,3 +18,14 @@ app.autodiscover_tasks()
 if not settings.REDIS_URL:
     for name in ("jobs", "control"):
         Path(settings.QUEUE_DIR / name).mkdir(parents=True, exist_ok=True)
+
+
+@signals.setup_logging.connect
+def _keep_our_logs(**kwargs: Any) -> None:
+    """With a receiver, Celery leaves logging as the settings made it."""
+    logs.configure(settings.LOGGING)
+
+
+@signals.worker_init.connect
+def _refuse(**kwargs: Any) -> None:
+    checks.refuse_if_wrong()

@@ -5,7 +5,6 @@ Two lives, one code: without DATABASE_URL the embedded one (SQLite, filesystem q
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -14,12 +13,13 @@ import dj_email_url
 from csp.constants import NONE, SELF
 
 from crm_mail import env
+from crm_mail.env import Problem
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 DATA_DIR = Path(env.read("DATA_DIR", str(BASE_DIR / "data"))).resolve()
 DATABASE_URL = env.read("DATABASE_URL")
 REDIS_URL = env.read("REDIS_URL")
-IS_EMBEDDED = not DATABASE_URL
+IS_EMBEDDED = not env.is_given("DATABASE_URL")
 DEBUG = False
 
 SECRET_KEY = env.read("SECRET_KEY") or (env.kept_key(DATA_DIR / "keys" / "secret_key") if IS_EMBEDDED else "")
@@ -28,7 +28,11 @@ CREDENTIAL_KEYS = env.read_list("CREDENTIAL_KEYS") or (
 )
 
 BASE_URL = env.read("BASE_URL", "http://127.0.0.1:8000").rstrip("/")
-_base = urlsplit(BASE_URL)
+_base = env.understand(
+    Problem("E010", "BASE_URL is no address.", "Write it like https://crm.example.org, without a path."),
+    lambda: urlsplit(BASE_URL),
+    urlsplit("http://127.0.0.1:8000"),
+)
 ALLOWED_HOSTS = env.read_list("ALLOWED_HOSTS") or [_base.hostname or "localhost", "localhost", "127.0.0.1", "[::1]"]
 TRUSTED_PROXIES = env.read_list("TRUSTED_PROXIES")
 PRIVATE_NETWORKS = tuple(env.read_list("PRIVATE_NETWORKS"))
@@ -37,6 +41,7 @@ IS_HTTPS = _base.scheme == "https"
 CSRF_TRUSTED_ORIGINS = [BASE_URL]
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = IS_HTTPS
 SECURE_HSTS_SECONDS = 31_536_000 if IS_HTTPS else 0
+# Safe because crm_mail.proxies removes the header from every request that no trusted proxy sent.
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TRUSTED_PROXIES else None
 SECURE_REFERRER_POLICY = "same-origin"
 SESSION_COOKIE_HTTPONLY = True
@@ -70,6 +75,8 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "crm_mail.proxies.TrustedProxiesMiddleware",
+    "crm_mail.health.HealthMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "servestatic.middleware.ServeStaticMiddleware",
     "csp.middleware.CSPMiddleware",
@@ -123,7 +130,19 @@ if IS_EMBEDDED:
         }
     }
 else:
-    DATABASES = {"default": dj_database_url.parse(DATABASE_URL, conn_max_age=60, conn_health_checks=True)}
+    _database = env.understand(
+        Problem(
+            "E020",
+            "DATABASE_URL cannot be understood.",
+            "Write it like postgres://user:password@host:5432/name; escape special characters with %.",
+        ),
+        lambda: dj_database_url.parse(DATABASE_URL, conn_health_checks=True),
+        dj_database_url.parse("postgres://unknown.invalid/unknown"),
+    )
+    if _database["ENGINE"] == "django.db.backends.postgresql":
+        # Under ASGI a request has a thread of its own, so connections live in a pool of the process, not in threads.
+        _database.setdefault("OPTIONS", {}).setdefault("pool", {"min_size": 1, "max_size": 24, "timeout": 20})
+    DATABASES = {"default": _database}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # Queue: the doorbell only; the database is the truth.
@@ -145,10 +164,15 @@ CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_WORKER_ENABLE_REMOTE_CONTROL = False
 CELERY_TASK_SERIALIZER = "json"
 CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_TASK_DEFAULT_QUEUE = "crm_mail"
-CELERY_TASK_ROUTES = {"panel.*": {"queue": "clicks"}, "accounts.*": {"queue": "clicks"}, "sync.tasks.check_*": {"queue": "clicks"}}
+CELERY_TASK_ROUTES = {
+    "panel.*": {"queue": "clicks"},
+    "accounts.*": {"queue": "clicks"},
+    "sync.tasks.check_*": {"queue": "clicks"},
+}
 
 # Sign-in of the application's own users
 AUTH_USER_MODEL = "accounts.User"
@@ -188,7 +212,12 @@ CACHES = {
 }
 
 # The application's own mail (invitations, password reset)
-_email = dj_email_url.parse(env.read("EMAIL_URL") or ("console:" if IS_EMBEDDED else "smtp://localhost:25"))
+_default_email = "console:" if IS_EMBEDDED else "smtp://localhost:25"
+_email = env.understand(
+    Problem("E030", "EMAIL_URL cannot be understood.", "Write it like smtp+tls://user:password@host:587."),
+    lambda: dj_email_url.parse(env.read("EMAIL_URL") or _default_email),
+    dj_email_url.parse(_default_email),
+)
 EMAIL_BACKEND = _email["EMAIL_BACKEND"]
 EMAIL_HOST = _email["EMAIL_HOST"]
 EMAIL_PORT = _email["EMAIL_PORT"]
@@ -242,6 +271,9 @@ MAIL_WHOLE_BELOW = 256 * 1024  # bytes: messages up to here are fetched whole, a
 MAIL_PART_CACHE_BYTES = 2 * 1024**3  # attachments kept after they were opened
 MAIL_TIMEOUT = 30.0  # seconds for each network step
 MAIL_CONNECTIONS_PER_ACCOUNT = 4
-MAIL_POLL_SECONDS = int(env.read("MAIL_POLL_SECONDS", "30"))  # between two looks at a mailbox
-LOGGING_CONFIG = None
-LOG_LEVEL = os.environ.get("LOG_LEVEL", "INFO")
+MAIL_POLL_SECONDS = env.read_number("MAIL_POLL_SECONDS", 30)  # between two looks at a mailbox
+
+# Logs: to standard error; JSON in production, plain lines in the embedded life
+LOG_LEVEL = env.read("LOG_LEVEL", "INFO").upper()
+LOGGING_CONFIG = "crm_mail.logs.configure"
+LOGGING = {"level": LOG_LEVEL, "is_json": not IS_EMBEDDED}

@@ -1,0 +1,1 @@
+"""The commands of the whole: preparing, demo data, keys."""

@@ -1,0 +1,91 @@
+"""The numbers of /metrics, counted from rows when asked, at most once in CACHE_SECONDS.
+
+Invariant: no label holds an address, a subject or anything else out of a mail.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from django.core.cache import cache
+from django.db.models import Count, Min, Sum
+from django.utils import timezone
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from accounts.models import AccountState, EmailAccount, MailboxSetup
+from mail.models import Change, Copy, Folder, Message
+from sync.models import Heartbeat
+
+CACHE_SECONDS = 10
+
+
+def as_text() -> bytes:
+    """Prometheus text format."""
+    return cache.get_or_set("crm_mail.metrics", _count, CACHE_SECONDS) or b""
+
+
+def _count() -> bytes:
+    registry = CollectorRegistry()
+    registry.register(_Rows())
+    return generate_latest(registry)
+
+
+class _Rows(Collector):
+    """Reads the database once per request for numbers."""
+
+    def describe(self) -> Iterable[GaugeMetricFamily]:
+        return []  # nothing is counted just to be registered
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        yield from self._mailboxes()
+        yield from self._ledger()
+        yield from self._waiting()
+        yield from self._alive()
+
+    def _mailboxes(self) -> Iterator[GaugeMetricFamily]:
+        accounts = EmailAccount.objects.order_by()
+        states = dict(accounts.values_list("state").annotate(Count("id")))
+        yield _by("mailboxes", "Email accounts by state.", "state", {**dict.fromkeys(AccountState.values, 0), **states})
+        failing = dict(accounts.filter(failures__gt=0).values_list("last_error_kind").annotate(Count("id")))
+        yield _by("mailboxes_failing", "Email accounts whose last try failed, by kind of error.", "kind", failing)
+        due = accounts.filter(state=AccountState.ACTIVE, next_sync_at__lte=timezone.now())
+        oldest = due.aggregate(at=Min("next_sync_at"))["at"]
+        yield _one("oldest_due_seconds", "How long the longest waiting email account is due.", _age(oldest))
+        setups = MailboxSetup.objects.filter(stage="checking").count()
+        yield _one("setups_checking", "Wizards that wait for a check.", setups)
+
+    def _ledger(self) -> Iterator[GaugeMetricFamily]:
+        states = dict(Copy.objects.order_by().values_list("state").annotate(Count("id")))
+        counted = {**dict.fromkeys(("pending", "stored", "filtered", "failed"), 0), **states}
+        yield _by("copies", "Rows of the ledger by state.", "state", counted)
+        on_server = Folder.objects.filter(is_followed=True).aggregate(sum=Sum("on_server"))["sum"]
+        yield _one("on_server", "Messages in scope on the servers at their last enumeration.", on_server or 0)
+
+    def _waiting(self) -> Iterator[GaugeMetricFamily]:
+        changes = Change.objects.filter(done_at__isnull=True)
+        found = changes.aggregate(count=Count("id"), oldest=Min("created_at"))
+        yield _one("changes_to_push", "Local changes on their way to a server.", found["count"])
+        yield _one("oldest_change_seconds", "Age of the oldest of them.", _age(found["oldest"]))
+        unindexed = Message.objects.filter(is_indexed=False).count()
+        yield _one("messages_to_index", "Messages that search does not find yet.", unindexed)
+
+    def _alive(self) -> Iterator[GaugeMetricFamily]:
+        ages = {name: _age(at) for name, at in Heartbeat.objects.values_list("name", "at")}
+        yield _by("heartbeat_age_seconds", "Seconds since a kind of process was last alive.", "process", ages)
+
+
+def _age(at: object) -> float:
+    return max(0.0, (timezone.now() - at).total_seconds()) if at is not None else 0.0  # type: ignore[operator]
+
+
+def _one(name: str, said: str, value: float) -> GaugeMetricFamily:
+    return GaugeMetricFamily(f"crm_mail_{name}", said, value=value)
+
+
+def _by(name: str, said: str, label: str, values: dict[str, float]) -> GaugeMetricFamily:
+    family = GaugeMetricFamily(f"crm_mail_{name}", said, labels=[label])
+    for key, value in sorted(values.items()):
+        family.add_metric([key or "unknown"], value)
+    return family
