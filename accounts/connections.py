@@ -91,6 +91,8 @@ def _renew(taken: ConnectionSlot) -> None:
 def mailbox(email_account: EmailAccount, *, purpose: str = "sync") -> Iterator[MailboxDriver]:
     """The mailbox, signed in, within the budget. Raises drivers.errors."""
     server = receiving_server(email_account)
-    with slot(email_account, purpose=purpose):
-        with mailbox_driver(server.protocol, server_address(server), login_of(email_account, server)) as driver:
-            yield driver
+    with (
+        slot(email_account, purpose=purpose),
+        mailbox_driver(server.protocol, server_address(server), login_of(email_account, server)) as driver,
+    ):
+        yield driver

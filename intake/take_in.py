@@ -73,7 +73,9 @@ def take_in(mailbox: Mailbox, slice_: Sequence[Fetched], *, check: Callable[[], 
         ids, joined = _store(mailbox, items, check)
         return TakenIn(ids, joined, parked)
     except (DataError, IntegrityError, ValueError) as error:
-        log.warning("slice_refused", email_account=mailbox.email_account.pk, size=len(items), error=type(error).__name__)
+        log.warning(
+            "slice_refused", email_account=mailbox.email_account.pk, size=len(items), error=type(error).__name__
+        )
     return _one_by_one(mailbox, items, {one.copy.pk: one.remote.raw for one in slice_}, check, parked)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
+from base.models import update_rows
 from mail.models import Change, Copy, Message
 from mail.threads import refresh
 
@@ -86,6 +87,10 @@ def apply_server_flags(copies: Sequence[tuple[Copy, frozenset[str]]]) -> None:
             message.is_flagged = "\\flagged" in flags
             message.is_answered = "\\answered" in flags
             touched.append(message)
-    Copy.objects.bulk_update([copy for copy, _t, _f in changed], ["flags"], batch_size=500)
-    Message.objects.bulk_update(touched, ["is_read", "is_flagged", "is_answered"], batch_size=500)
+    update_rows(Copy, ("flags",), ((copy.flags, copy.pk) for copy, _t, _f in changed))
+    update_rows(
+        Message,
+        ("is_read", "is_flagged", "is_answered"),
+        ((m.is_read, m.is_flagged, m.is_answered, m.pk) for m in touched),
+    )
     refresh(message.thread_id for message in touched)

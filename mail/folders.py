@@ -98,4 +98,6 @@ def follow_by_name(email_account: EmailAccount, names: Sequence[str]) -> list[st
 def followed(email_account: EmailAccount) -> list[Folder]:
     """The folders whose mail is downloaded, INBOX first."""
     rows = Folder.objects.filter(email_account=email_account, is_followed=True, gone_at__isnull=True)
-    return sorted(rows.filter(Q(is_selectable=True)), key=lambda f: (ORDER.index(f.role) if f.role in ORDER else 3, f.path))
+    return sorted(
+        rows.filter(Q(is_selectable=True)), key=lambda f: (ORDER.index(f.role) if f.role in ORDER else 3, f.path)
+    )

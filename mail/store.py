@@ -15,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 from django.utils import timezone
 
 from accounts.models import EmailAccount
+from base.models import update_rows
 from mail.hashes import id_hash
 from mail.models import Copy, CopyState, Correspondent, Message, MessageAddress, MessageContent, Part, Thread
 from mail.threads import ThreadClue, assign, refresh
@@ -257,18 +258,22 @@ def correspondents(addresses: set[str]) -> dict[str, int]:
 
 
 def _settle(items: Sequence[Incoming], message_of: Mapping[int, int]) -> None:
-    rows = []
-    for item in items:
-        copy = item.copy
-        copy.state = CopyState.STORED
-        copy.reason = ""
-        copy.message_id = message_of[copy.pk]
-        copy.claimed_by = ""
-        copy.claimed_until = None
-        copy.flags = " ".join(sorted(item.flags))[:500]
-        rows.append(copy)
-    Copy.objects.bulk_update(
-        rows, ["state", "reason", "message", "claimed_by", "claimed_until", "flags", "size"], batch_size=200
+    update_rows(
+        Copy,
+        ("state", "reason", "message", "claimed_by", "claimed_until", "flags", "size"),
+        (
+            (
+                CopyState.STORED,
+                "",
+                message_of[item.copy.pk],
+                "",
+                None,
+                " ".join(sorted(item.flags))[:500],
+                item.copy.size,
+                item.copy.pk,
+            )
+            for item in items
+        ),
     )
 
 
@@ -300,5 +305,3 @@ def erase_messages(message_ids: Sequence[int]) -> None:
     Message.objects.filter(pk__in=message_ids).delete()
     Thread.objects.filter(pk__in=threads, messages__isnull=True).delete()
     refresh(Thread.objects.filter(pk__in=threads).values_list("pk", flat=True))
-
-

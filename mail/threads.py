@@ -14,11 +14,16 @@ from datetime import datetime
 from django.db.models import Count, Max, Q
 from django.utils import timezone
 
+from base.models import update_rows
 from mail.hashes import id_hash
 from mail.models import Message, Thread, ThreadReference
 
 REFERENCES_FOLLOWED = 30  # the first and the last ones; a longer chain is hostile or useless
 PARTICIPANTS_SHOWN = 8
+SHOWN = (
+    "subject", "snippet", "participants", "last_received_at", "message_count", "unread_count", "open_count",
+    "sent_count", "draft_count", "has_attachments", "is_flagged",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +67,9 @@ def assign(email_account_id: int, clues: Sequence[ThreadClue]) -> list[int]:
     hashes = [clue.hashes() for clue in clues]
     every = {value for some in hashes for value in some}
     known = dict(
-        ThreadReference.objects.filter(email_account_id=email_account_id, id_hash__in=every).values_list("id_hash", "thread_id")
+        ThreadReference.objects.filter(email_account_id=email_account_id, id_hash__in=every).values_list(
+            "id_hash", "thread_id"
+        )
     )
     groups = _Groups()
     for number, some in enumerate(hashes):
@@ -133,14 +140,7 @@ def refresh(thread_ids: Iterable[int]) -> None:
     threads = list(Thread.objects.filter(pk__in=ids))
     for thread in threads:
         _show(thread, counts.get(thread.pk), faces.get(thread.pk))
-    Thread.objects.bulk_update(
-        threads,
-        [
-            "subject", "snippet", "participants", "last_received_at", "message_count", "unread_count", "open_count",
-            "sent_count", "draft_count", "has_attachments", "is_flagged",
-        ],
-        batch_size=200,
-    )  # fmt: skip
+    update_rows(Thread, SHOWN, ((*(getattr(thread, name) for name in SHOWN), thread.pk) for thread in threads))
 
 
 @dataclass(slots=True)

@@ -91,7 +91,11 @@ def settle_gone(message_ids: set[int]) -> None:
     here = Copy.objects.filter(message=OuterRef("pk"))
     lost = Message.objects.filter(pk__in=message_ids, gone_at=None).exclude(Exists(here))
     linked = MessageLink.objects.filter(message=OuterRef("pk"), is_rejected=False)
-    rows = list(lost.annotate(is_linked=Exists(linked)).values_list("pk", "thread_id", "is_linked", "is_outgoing", "processed_at"))
+    rows = list(
+        lost.annotate(is_linked=Exists(linked)).values_list(
+            "pk", "thread_id", "is_linked", "is_outgoing", "processed_at"
+        )
+    )
     if not rows:
         return
     now = timezone.now()

@@ -50,7 +50,9 @@ def failed(email_account: EmailAccount, error: DriverError) -> None:
         next_sync_at=now + timedelta(seconds=action.delay),
     )
     if action.asks_person:
-        EmailAccount.objects.filter(pk=email_account.pk, state=AccountState.ACTIVE).update(state=AccountState.NEEDS_SIGN_IN)
+        EmailAccount.objects.filter(pk=email_account.pk, state=AccountState.ACTIVE).update(
+            state=AccountState.NEEDS_SIGN_IN
+        )
         _tell(email_account, Kind.SIGN_IN_AGAIN, action.kind)
     elif email_account.failures + 1 == TOLD_AFTER:
         _tell(email_account, Kind.SYNC_TROUBLE, action.kind)

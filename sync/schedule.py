@@ -34,14 +34,16 @@ def due_email_accounts() -> list[int]:
     active = EmailAccount.objects.filter(state=AccountState.ACTIVE, can_receive=True)
     asked = list(
         active.filter(sync_requested_at__isnull=False)
-        .filter(Q(next_sync_at__isnull=True) | Q(next_sync_at__lte=now) | Q(sync_requested_at__lt=now - timedelta(seconds=10)))
+        .filter(
+            Q(next_sync_at__isnull=True)
+            | Q(next_sync_at__lte=now)
+            | Q(sync_requested_at__lt=now - timedelta(seconds=10))
+        )
         .order_by("sync_requested_at")
         .values_list("pk", flat=True)[:MOST]
     )
     timed = Q(next_sync_at__isnull=True) | Q(next_sync_at__lte=now)
-    due = list(
-        active.filter(timed, auto_download=True).order_by("next_sync_at").values_list("pk", flat=True)[:MOST]
-    )
+    due = list(active.filter(timed, auto_download=True).order_by("next_sync_at").values_list("pk", flat=True)[:MOST])
     ids = list(dict.fromkeys([*asked, *due]))
     EmailAccount.objects.filter(pk__in=ids).update(next_sync_at=now + GUARD)
     return ids
@@ -51,7 +53,9 @@ def accounts_to_push() -> list[int]:
     """Mailboxes with local changes that wait for the server."""
     due = Q(next_try_at__isnull=True) | Q(next_try_at__lte=timezone.now())
     old = timezone.now() - timedelta(seconds=5)  # a fresh one was rung by the panel
-    rows = Change.objects.filter(due, done_at__isnull=True, created_at__lt=old, email_account__state=AccountState.ACTIVE)
+    rows = Change.objects.filter(
+        due, done_at__isnull=True, created_at__lt=old, email_account__state=AccountState.ACTIVE
+    )
     return list(rows.order_by().values_list("email_account_id", flat=True).distinct()[:MOST])
 
 

@@ -5,34 +5,43 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('accounts', '0001_initial'),
+        ("accounts", "0001_initial"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Heartbeat',
+            name="Heartbeat",
             fields=[
-                ('name', models.CharField(max_length=60, primary_key=True, serialize=False)),
-                ('at', models.DateTimeField()),
-                ('detail', models.JSONField(default=dict)),
+                ("name", models.CharField(max_length=60, primary_key=True, serialize=False)),
+                ("at", models.DateTimeField()),
+                ("detail", models.JSONField(default=dict)),
             ],
         ),
         migrations.CreateModel(
-            name='Lease',
+            name="Lease",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('role', models.CharField(choices=[('enumerate', 'Enumerate'), ('push', 'Push'), ('listen', 'Listen')], max_length=10)),
-                ('holder', models.CharField(blank=True, max_length=60)),
-                ('generation', models.BigIntegerField(default=0)),
-                ('expires_at', models.DateTimeField(null=True)),
-                ('email_account', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to='accounts.emailaccount')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "role",
+                    models.CharField(
+                        choices=[("enumerate", "Enumerate"), ("push", "Push"), ("listen", "Listen")], max_length=10
+                    ),
+                ),
+                ("holder", models.CharField(blank=True, max_length=60)),
+                ("generation", models.BigIntegerField(default=0)),
+                ("expires_at", models.DateTimeField(null=True)),
+                (
+                    "email_account",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="+", to="accounts.emailaccount"
+                    ),
+                ),
             ],
             options={
-                'constraints': [models.UniqueConstraint(fields=('email_account', 'role'), name='one_lease_per_role')],
+                "constraints": [models.UniqueConstraint(fields=("email_account", "role"), name="one_lease_per_role")],
             },
         ),
     ]

@@ -55,7 +55,9 @@ class Command(BaseCommand):
                 time.sleep(1)
                 continue
             except DriverError as error:
-                raise CommandError(f"{email_account.address} could not be read: {error}. Nothing was lost; run it again.")
+                raise CommandError(
+                    f"{email_account.address} could not be read: {error}. Nothing was lost; run it again."
+                )
             if complete:
                 return
             if waited > PATIENCE and not claims.is_waiting(email_account.pk):

@@ -1,4 +1,4 @@
-"""The clock of the installation: every two seconds it looks at the rows and rings the doorbells. One is enough; two are harmless."""
+"""The clock of the installation: every two seconds it looks at the rows and rings the doorbells. Two of them are harmless."""
 
 from __future__ import annotations
 
