@@ -1,6 +1,7 @@
 """Settings, all from the environment (`.env.example` explains each). A wrong value is a system check (crm_mail.checks).
 
-Two lives, one code: without DATABASE_URL the embedded one (SQLite, filesystem queue, keys made once); with it production.
+Two lives, one code: without DATABASE_URL the embedded one (SQLite, filesystem queue, keys made once); with it
+production.
 """
 
 from __future__ import annotations
