@@ -203,7 +203,7 @@ def start_tls(sock: socket.socket, host: str, *, ca_bundle: str = "", timeout: f
 
 @lru_cache(maxsize=32)
 def tls_context(ca_bundle: str) -> ssl.SSLContext:
-    """A verifying client context (TLS 1.2 or newer); loading authorities is slow, so it is kept. Raises ssl.SSLError."""
+    """A verifying client context (TLS 1.2 or newer), kept because loading is slow. Raises ssl.SSLError."""
     context = ssl.create_default_context(cadata=ca_bundle or None)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     return context

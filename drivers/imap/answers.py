@@ -28,7 +28,8 @@ _BY_CODE: dict[str, type[errors.DriverError]] = {
     "TRYCREATE": errors.FolderGone,
 }
 _DISABLED = re.compile(
-    r"imap[^.]{0,60}\b(?:disabled|not enabled|not allowed|switched off|deactivated|deaktiviert|nicht aktiv|désactivé|отключен)"
+    r"imap[^.]{0,60}\b(?:disabled|not enabled|not allowed|switched off|deactivated|"
+    r"deaktiviert|nicht aktiv|désactivé|отключен)"
     r"|(?:enable|activate|yet to enable)[^.]{0,40}\bimap\b|(?:disabled|not enabled)[^.]{0,30}\bimap"
     r"|imap access (?:is )?denied|service is not open|imap/smtp service|protocol (?:is )?disabled",
     re.I,

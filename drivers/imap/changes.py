@@ -1,7 +1,7 @@
 """What changed in a folder since a bookmark.
 
-The bookmark (JSON): `epoch` (UIDVALIDITY), `uidnext` up to which copies are known or pending, `modseq` up to which flags
-are known, `exists` messages then, `since` the window, `pending` ranges of UIDs still to enumerate (newest first),
+The bookmark (JSON): `epoch` (UIDVALIDITY), `uidnext` up to which copies are known or pending, `modseq` up to which
+flags are known, `exists` messages then, `since` the window, `pending` ranges of UIDs still to enumerate (newest first),
 `digest` of all flags for servers without CONDSTORE. Invariants: every UID below `uidnext` was either given as added, is
 out of the window or lies in a pending range; a poll that finds nothing is one round trip.
 """

@@ -13,6 +13,7 @@ import re
 import socket
 import ssl
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import IO, Any, NoReturn
 
@@ -52,8 +53,7 @@ class _OurSocketIMAP4(imaplib.IMAP4):
     def read(self, size: int) -> bytes:
         if size > MAX_LITERAL:
             raise self.abort("literal above the cap")
-        data: bytes = self.file.read(size)
-        return data
+        return bytes(super().read(size))
 
 
 class _Client(IMAPClient):  # type: ignore[misc]
@@ -126,7 +126,10 @@ class ImapConnection:
             raise _unreachable(error)
 
     def secure(self) -> None:
-        """TLS as asked for, and the greeting. Raises CertificateInvalid, TlsUnavailable, ServerUnreachable, ServerBusy."""
+        """TLS as asked for, and the greeting.
+
+        Raises CertificateInvalid, TlsUnavailable, ServerUnreachable, ServerBusy, ProtocolError.
+        """
         if self.server.security == Security.SSL:
             self._start_tls()
         self._greet()
@@ -145,21 +148,17 @@ class ImapConnection:
     def close(self) -> None:
         """LOGOUT if the line still stands, then close; never raises."""
         if self._client is not None and self._file is not None and not self._in_flight:
-            try:
+            with suppress(errors.DriverError, *_BROKEN):
                 self._need_socket().settimeout(min(2.0, self.server.timeout))
                 self.run(b"LOGOUT")
-            except errors.DriverError:
-                pass
         self.drop()
 
     def drop(self) -> None:
         """Close the socket without a word."""
         for thing in (self._file, self._sock):
             if thing is not None:
-                try:
+                with suppress(*_BROKEN):
                     thing.close()
-                except _BROKEN:
-                    pass
         self._file = self._sock = self._client = self._imap = None
         self._in_flight.clear()
 

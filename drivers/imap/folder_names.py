@@ -36,7 +36,8 @@ _NAMES: dict[FolderRole, str] = {
         "кошик|видалені|koš|odstraněná pošta|odstránené|kuka|törölt elemek|törölt|papperskorg|papperskorgen|borttaget|"
         "borttagna objekt|slettet post|slettede elementer|papirkurv|roskakori|poistetut|çöp kutusu|silinmiş öğeler|"
         "coș de gunoi|elemente șterse|κάδος|διαγραμμένα|кошче|изтрити|smeće|otpad|已删除|已删除邮件|垃圾桶|刪除的郵件|"
-        "ごみ箱|ゴミ箱|削除済みアイテム|휴지통|지운편지함|지운 편지함|ถังขยะ|thùng rác|sampah|אשפה|סל המיחזור|المهملات|العناصر المحذوفة"
+        "ごみ箱|ゴミ箱|削除済みアイテム|휴지통|지운편지함|지운 편지함|ถังขยะ|thùng rác|sampah|אשפה|"
+        "סל המיחזור|المهملات|العناصر المحذوفة"
     ),
     FolderRole.JUNK: (
         "junk|junk mail|junk e-mail|junk email|spam|bulk|bulk mail|spamverdacht|unerwünscht|werbung|indésirables|"

@@ -58,6 +58,9 @@ def flag_list(flags: Iterable[str]) -> bytes:
 
 def encode_folder(folder_id: str, *, utf8: bool = False) -> Argument:
     """The wire name of a folder id (modified UTF-7, RFC 3501 5.1.3; UTF-8 after ENABLE UTF8=ACCEPT, RFC 6855)."""
+    if _UNSAFE.search(folder_id.encode("utf-8", "replace")):
+        # Encoded it would be harmless for us, but Dovecot repeats the decoded name, line break and all, in its answer.
+        raise ProtocolError("A folder name with a line break was refused.")
     if folder_id.startswith(RAW_NAME):
         return astring(folder_id[len(RAW_NAME) :].encode("latin-1", "replace"))
     if utf8:

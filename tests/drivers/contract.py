@@ -1,0 +1,323 @@
+"""What every mailbox driver keeps, whoever writes it. A test class inherits `MailboxContract` and gives a `world`."""
+
+from __future__ import annotations
+
+import base64
+from contextlib import suppress
+from datetime import UTC, date, datetime, timedelta
+from email import message_from_bytes
+
+import pytest
+
+from drivers import errors
+from drivers.types import FolderRole
+from tests.drivers.worlds import World
+
+WHOLE = 1_000_000
+FAR = 10_000
+
+
+def mail(number: int, text: str = "hello") -> bytes:
+    """A small message."""
+    return (
+        f"From: Ida <ida@example.org>\r\nMessage-ID: <m{number}@example.org>\r\n"
+        f"Subject: Number {number}\r\n\r\n{text} {number}\r\n"
+    ).encode()
+
+
+ATTACHMENT = bytes(range(256)) * 3000
+
+
+def mail_with_attachment() -> bytes:
+    """A text, a HTML and a big attachment, nested."""
+    body = base64.encodebytes(ATTACHMENT).replace(b"\n", b"\r\n")
+    return (
+        b"From: Ida <ida@example.org>\r\nMessage-ID: <big@example.org>\r\nSubject: Plans\r\nMIME-Version: 1.0\r\n"
+        b'Content-Type: multipart/mixed;\r\n boundary="outer"\r\n\r\n--outer\r\n'
+        b'Content-Type: multipart/alternative; boundary="inner"\r\n\r\n--inner\r\n'
+        b"Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n"
+        b"Die Pl=C3=A4ne\r\n--inner\r\nContent-Type: text/html; charset=utf-8\r\n\r\n<p>Hi</p>\r\n--inner--\r\n"
+        b'--outer\r\nContent-Type: application/pdf; name="plan.pdf"\r\nContent-Transfer-Encoding: base64\r\n'
+        b'Content-Disposition: attachment; filename="plan.pdf"\r\n\r\n' + body + b"\r\n--outer--\r\n"
+    )
+
+
+class MailboxContract:
+    """Inherit and define the fixture `world`."""
+
+    def test_a_check_tells_its_steps_and_counts_folders(self, world: World) -> None:
+        report = world.driver().check()
+        assert [step.kind for step in report.steps] == ["connect", "secure", "sign_in", "folders"]
+        assert all(step.ok for step in report.steps)
+        assert report.folder_count and report.folder_count >= 3
+
+    def test_a_wrong_password_is_an_authentication_failure_without_the_password(self, world: World) -> None:
+        with pytest.raises(errors.AuthenticationFailed) as caught:
+            world.driver("wr0ng-Secret-9").open()
+        assert "wr0ng" not in repr(caught.value) + str(caught.value) + caught.value.server_said
+        assert type(caught.value) is errors.AuthenticationFailed
+
+    def test_every_folder_has_its_role_once(self, world: World) -> None:
+        world.add("INBOX", mail(1))
+        with world.driver() as driver:
+            folders = driver.list_folders()
+        roles = {folder.role: folder.id for folder in folders if folder.role is not FolderRole.NONE}
+        assert roles[FolderRole.INBOX] == "INBOX"
+        assert roles[FolderRole.DRAFTS] == world.drafts
+        assert roles[FolderRole.TRASH] == world.trash
+        assert FolderRole.SENT in roles and FolderRole.JUNK in roles
+        assert len(roles) == sum(folder.role is not FolderRole.NONE for folder in folders)
+        assert next(folder.total for folder in folders if folder.id == "INBOX") == 1
+
+    def test_the_first_look_gives_everything_newest_first_in_pages(self, world: World) -> None:
+        keys = [world.add("INBOX", mail(number)) for number in range(7)]
+        seen: list[str] = []
+        with world.driver() as driver:
+            changes = driver.fetch_changes("INBOX", None, since=None, limit=3)
+            assert changes.total == 7 and changes.has_more
+            while True:
+                assert len(changes.added) <= 3
+                seen += [copy.key for copy in changes.added]
+                assert all(copy.received_at and copy.size for copy in changes.added)
+                if not changes.has_more:
+                    break
+                changes = driver.fetch_changes("INBOX", changes.cursor, since=None, limit=3)
+        assert seen == keys[::-1]
+
+    def test_a_poll_that_finds_nothing_says_so(self, world: World) -> None:
+        world.add("INBOX", mail(1))
+        with world.driver() as driver:
+            changes = self.caught_up(driver)
+            again = driver.fetch_changes("INBOX", changes.cursor, since=None, limit=FAR)
+        assert (again.added, again.flags, again.removed, again.present) == ((), (), (), None)
+        assert again.cursor == changes.cursor and not again.has_more
+
+    def test_new_mail_is_found_over_the_same_and_over_a_new_connection(self, world: World) -> None:
+        world.add("INBOX", mail(1))
+        with world.driver() as driver:
+            changes = self.caught_up(driver)
+            second = world.add("INBOX", mail(2))
+            changes = driver.fetch_changes("INBOX", changes.cursor, since=None, limit=FAR)
+            assert [copy.key for copy in changes.added] == [second]
+        third = world.add("INBOX", mail(3))
+        with world.driver() as driver:
+            changes = driver.fetch_changes("INBOX", changes.cursor, since=None, limit=FAR)
+        assert [copy.key for copy in changes.added] == [third]
+
+    def test_mail_that_arrives_while_old_pages_remain_comes_first_and_nothing_is_lost(self, world: World) -> None:
+        keys = [world.add("INBOX", mail(number)) for number in range(6)]
+        with world.driver() as driver:
+            changes = driver.fetch_changes("INBOX", None, since=None, limit=2)
+            seen = [copy.key for copy in changes.added]
+            late = [world.add("INBOX", mail(number)) for number in range(6, 9)]
+            changes = driver.fetch_changes("INBOX", changes.cursor, since=None, limit=2)
+            assert [copy.key for copy in changes.added] == late[:0:-1]
+            while True:
+                seen += [copy.key for copy in changes.added]
+                if not changes.has_more:
+                    break
+                changes = driver.fetch_changes("INBOX", changes.cursor, since=None, limit=2)
+        assert sorted(seen, key=int) == keys + late
+
+    def test_a_changed_flag_is_told(self, world: World) -> None:
+        keys = [world.add("INBOX", mail(number)) for number in range(3)]
+        with world.driver() as driver:
+            changes = self.caught_up(driver)
+            world.flag("INBOX", keys[1], "\\Flagged")
+            changes = driver.fetch_changes("INBOX", changes.cursor, since=None, limit=FAR)
+        told = {copy.key: copy.flags for copy in changes.flags}
+        assert "\\flagged" in told[keys[1]]
+
+    def test_a_message_deleted_elsewhere_is_removed_or_absent(self, world: World) -> None:
+        keys = [world.add("INBOX", mail(number)) for number in range(3)]
+        with world.driver() as driver:
+            changes = self.caught_up(driver)
+            world.remove("INBOX", keys[1])
+            new = world.add("INBOX", mail(9))
+            changes = driver.fetch_changes("INBOX", changes.cursor, since=None, limit=FAR)
+            assert [copy.key for copy in driver.list_ids("INBOX", since=None)] == [keys[0], keys[2], new]
+        assert [copy.key for copy in changes.added] == [new]
+        told = keys[1] in changes.removed
+        absent = changes.present is not None and keys[1] not in changes.present and keys[0] in changes.present
+        assert told or absent
+        assert changes.total == 3
+
+    def test_a_window_by_date_counts_and_gives_only_what_is_in_it(self, world: World) -> None:
+        now = datetime.now(UTC).replace(hour=12, minute=0, second=0, microsecond=0)
+        old = world.add("INBOX", mail(1), received_at=now - timedelta(days=40))
+        new = world.add("INBOX", mail(2), received_at=now - timedelta(days=2))
+        since = (now - timedelta(days=7)).date()
+        with world.driver() as driver:
+            changes = driver.fetch_changes("INBOX", None, since=since, limit=FAR)
+            assert [copy.key for copy in changes.added] == [new] and changes.total == 1
+            assert [copy.key for copy in driver.list_ids("INBOX", since=since)] == [new]
+            late = world.add("INBOX", mail(3), received_at=now - timedelta(days=60))
+            fresh = world.add("INBOX", mail(4), received_at=now)
+            changes = driver.fetch_changes("INBOX", self.caught_up(driver, since).cursor, since=since, limit=FAR)
+            narrow = self.caught_up(driver, since)
+            assert {copy.key for copy in narrow.added} == {new, fresh}
+            wider = driver.fetch_changes("INBOX", narrow.cursor, since=None, limit=FAR)
+            assert {old, late} <= {copy.key for copy in wider.added}
+
+    def test_a_folder_numbered_anew_makes_the_cursor_invalid(self, world: World) -> None:
+        world.add("INBOX", mail(1))
+        with world.driver() as driver:
+            cursor = self.caught_up(driver).cursor
+        world.renumber("INBOX")
+        with world.driver() as driver, pytest.raises(errors.CursorInvalid):
+            driver.fetch_changes("INBOX", cursor, since=None, limit=FAR)
+
+    def test_a_missing_folder_is_gone(self, world: World) -> None:
+        with world.driver() as driver:
+            with pytest.raises(errors.FolderGone):
+                driver.fetch_changes("Nowhere", None, since=None, limit=FAR)
+            with pytest.raises(errors.FolderGone):
+                driver.append("Nowhere", mail(1))
+            assert driver.list_folders(), "the connection still works"
+
+    def test_messages_come_whole_in_the_order_asked_without_the_gone(self, world: World) -> None:
+        raws = [mail(number, text="x" * number * 50) for number in range(5)]
+        keys = [world.add("INBOX", raw) for raw in raws]
+        world.remove("INBOX", keys[2])
+        order = [keys[4], keys[0], keys[2], keys[3], "4000000"]
+        with world.driver() as driver:
+            found = list(driver.fetch_messages("INBOX", order, whole_below=WHOLE))
+        assert [message.copy.key for message in found] == [keys[4], keys[0], keys[3]]
+        assert [message.raw for message in found] == [raws[4], raws[0], raws[3]]
+        assert all(message.is_complete for message in found)
+
+    def test_reading_changes_no_flag(self, world: World) -> None:
+        key = world.add("INBOX", mail_with_attachment())
+        with world.driver() as driver:
+            list(driver.fetch_messages("INBOX", [key], whole_below=WHOLE * 9))
+            list(driver.fetch_messages("INBOX", [key], whole_below=100))
+            list(driver.fetch_part("INBOX", key, "2"))
+            list(driver.fetch_raw("INBOX", key))
+            changes = driver.fetch_changes("INBOX", None, since=None, limit=FAR)
+        assert changes.added[0].flags == frozenset()
+
+    def test_a_big_message_comes_without_its_attachment_which_can_be_fetched(self, world: World) -> None:
+        keys = [world.add("INBOX", mail(1)), world.add("INBOX", mail_with_attachment()), world.add("INBOX", mail(2))]
+        with world.driver() as driver:
+            found = list(driver.fetch_messages("INBOX", keys, whole_below=100_000))
+            assert [message.copy.key for message in found] == keys
+            big = found[1]
+            (part,) = big.left_out
+            content = b"".join(driver.fetch_part("INBOX", keys[1], part.id))
+        assert not big.is_complete and len(big.raw) < 5_000
+        assert (part.id, part.content_type, part.file_name) == ("2", "application/pdf", "plan.pdf")
+        assert part.disposition == "attachment" and part.size > len(ATTACHMENT)
+        assert content == ATTACHMENT
+        parsed = message_from_bytes(big.raw)
+        assert parsed["Subject"] == "Plans" and parsed["Message-ID"] == "<big@example.org>"
+        texts = [one.get_payload(decode=True) for one in parsed.walk() if one.get_content_maintype() == "text"]
+        assert "Die Pläne".encode() in texts[0] and b"<p>Hi</p>" in texts[1]
+        leaves = [one.get_content_type() for one in parsed.walk() if not one.is_multipart()]
+        assert leaves == ["text/plain", "text/html", "application/pdf"]
+
+    def test_the_source_comes_byte_for_byte(self, world: World) -> None:
+        key = world.add("INBOX", mail_with_attachment())
+        with world.driver() as driver:
+            assert b"".join(driver.fetch_raw("INBOX", key)) == mail_with_attachment()
+
+    def test_what_is_gone_is_said(self, world: World) -> None:
+        key = world.add("INBOX", mail(1))
+        with world.driver() as driver:
+            with pytest.raises(errors.MessageGone):
+                list(driver.fetch_raw("INBOX", "99999"))
+            with pytest.raises(errors.MessageGone):
+                list(driver.fetch_part("INBOX", "99999", "1"))
+            with pytest.raises(errors.MessageGone):
+                list(driver.fetch_part("INBOX", key, "7.3"))
+            with pytest.raises(errors.MessageGone):
+                list(driver.fetch_part("INBOX", key, "1]\r\nA1 LOGOUT"))
+            assert list(driver.fetch_messages("INBOX", ["99999"], whole_below=WHOLE)) == []
+
+    def test_a_message_is_found_by_its_exact_message_id(self, world: World) -> None:
+        world.add("INBOX", mail(11))
+        key = world.add("INBOX", mail(1))
+        with world.driver() as driver:
+            assert [copy.key for copy in driver.find("INBOX", "<m1@example.org>")] == [key]
+            assert driver.find("INBOX", "m1@example.org") == []
+            assert driver.find("INBOX", "<m1@example.org>\r\nA LOGOUT") == []
+            assert driver.find("INBOX", '<m"\\1@example.org>') == []
+
+    def test_flags_are_set_and_taken_away(self, world: World) -> None:
+        keys = [world.add("INBOX", mail(number)) for number in range(2)]
+        with world.driver() as driver:
+            driver.set_flags("INBOX", [*keys, "77777"], add=["\\Seen", "\\Flagged"])
+            driver.set_flags("INBOX", keys[:1], remove=["\\Seen"])
+            added = driver.fetch_changes("INBOX", None, since=None, limit=FAR).added
+        flags = {copy.key: copy.flags for copy in added}
+        assert flags == {keys[0]: {"\\flagged"}, keys[1]: {"\\seen", "\\flagged"}}
+
+    def test_a_flag_with_a_line_break_is_refused(self, world: World) -> None:
+        key = world.add("INBOX", mail(1))
+        with world.driver() as driver:
+            with suppress(errors.ProtocolError):
+                driver.set_flags("INBOX", [key], add=["\\Seen)\r\nA LOGOUT"])
+            assert driver.list_folders()
+
+    def test_a_moved_message_is_in_the_other_folder_only(self, world: World) -> None:
+        stays, goes = world.add("INBOX", mail(1)), world.add("INBOX", mail(2))
+        with world.driver() as driver:
+            moved = driver.move("INBOX", [goes], world.other)
+            assert [copy.key for copy in driver.list_ids("INBOX", since=None)] == [stays]
+            (there,) = driver.find(world.other, "<m2@example.org>")
+        assert moved in ({}, {goes: there.key})
+        assert moved or not driver.capabilities.append_uid
+
+    def test_a_move_to_nowhere_keeps_the_message(self, world: World) -> None:
+        key = world.add("INBOX", mail(1))
+        with world.driver() as driver:
+            with pytest.raises(errors.FolderGone):
+                driver.move("INBOX", [key], "Nowhere")
+            assert [copy.key for copy in driver.list_ids("INBOX", since=None)] == [key]
+
+    def test_only_the_named_copy_is_deleted(self, world: World) -> None:
+        stays, goes = world.add("INBOX", mail(1)), world.add("INBOX", mail(2))
+        with world.driver() as driver:
+            driver.delete("INBOX", [goes])
+            assert [copy.key for copy in driver.list_ids("INBOX", since=None)] == [stays]
+            assert driver.find(world.trash, "<m2@example.org>") == []
+
+    def test_a_draft_is_replaced_by_its_newer_version(self, world: World) -> None:
+        with world.driver() as driver:
+            first = driver.append(world.drafts, mail(1), flags=["\\Draft"])
+            first = first or driver.find(world.drafts, "<m1@example.org>")[0].key
+            second = driver.replace_draft(world.drafts, first, mail(2, "line one\nline two"))
+            (left,) = driver.list_ids(world.drafts, since=None)
+            assert second in (None, left.key)
+            (message,) = driver.fetch_messages(world.drafts, [left.key], whole_below=WHOLE)
+        assert message.raw == mail(2, "line one\r\nline two")
+        assert "\\draft" in message.copy.flags
+
+    def test_a_folder_name_with_a_line_break_is_refused_or_gone(self, world: World) -> None:
+        with world.driver() as driver:
+            with pytest.raises((errors.FolderGone, errors.ProtocolError)):
+                driver.fetch_changes("x\r\nA1 DELETE INBOX", None, since=None, limit=1)
+            assert driver.list_folders()
+
+    def test_iterators_may_be_left_early(self, world: World) -> None:
+        keys = [world.add("INBOX", mail(number)) for number in range(4)]
+        with world.driver() as driver:
+            messages = driver.fetch_messages("INBOX", keys, whole_below=WHOLE)
+            assert next(iter(messages)).raw == mail(0)
+            assert len(driver.find("INBOX", "<m2@example.org>")) == 1
+            assert len(list(driver.list_ids("INBOX", since=None))) == 4
+
+    def test_a_closed_driver_says_so_and_closing_twice_is_fine(self, world: World) -> None:
+        driver = world.driver()
+        driver.open()
+        driver.close()
+        driver.close()
+        with pytest.raises(errors.ServerUnreachable):
+            driver.fetch_changes("INBOX", None, since=None, limit=1)
+
+    def caught_up(self, driver, since: date | None = None):  # type: ignore[no-untyped-def]
+        """Changes after everything has been told once (a server without CONDSTORE needs two looks)."""
+        changes = first = driver.fetch_changes("INBOX", None, since=since, limit=FAR)
+        assert not changes.has_more
+        changes = driver.fetch_changes("INBOX", first.cursor, since=since, limit=FAR)
+        assert changes.added == ()
+        return type(changes)(changes.epoch, first.added, (), (), changes.cursor)

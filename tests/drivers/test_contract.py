@@ -1,0 +1,32 @@
+"""The contract of mailbox drivers, kept by the fake, by IMAP on a real Dovecot, on a poor server and on Gmail."""
+
+import pytest
+
+from drivers.types import Security
+from tests.drivers.contract import MailboxContract
+from tests.drivers.worlds import DovecotWorld, FakeWorld, MiniWorld
+
+
+class TestFake(MailboxContract):
+    @pytest.fixture
+    def world(self):
+        return FakeWorld()
+
+
+class TestPoorServer(MailboxContract):
+    @pytest.fixture
+    def world(self, poor_server):
+        return MiniWorld(poor_server)
+
+
+class TestGmail(MailboxContract):
+    @pytest.fixture
+    def world(self, gmail_server):
+        return MiniWorld(gmail_server)
+
+
+@pytest.mark.servers
+class TestDovecot(MailboxContract):
+    @pytest.fixture
+    def world(self, dovecot, dovecot_user):
+        return DovecotWorld(dovecot, dovecot_user, Security.STARTTLS)
