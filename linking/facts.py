@@ -7,18 +7,20 @@ arrives in any order and a link may have to reach a reply that was downloaded be
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from accounts.models import EmailAccount, User
 from base.addresses import normalise_address
 from contacts.models import CompanyDomain, ContactAddress
-from contacts.public_domains import in_chunks, public_domains
+from contacts.queries import public_mail_domains
 from linking import matching
 from linking.models import MessageLink
 from mail.models import Message, MessageAddress
 
 THREAD_CAP = 200  # mails of one thread that are looked at
+Value = TypeVar("Value")
 PARAMETERS = 5000  # values in one IN list
 
 
@@ -90,7 +92,7 @@ def load_known(addresses: Iterable[str]) -> matching.Known:
     seen = sorted(set(addresses))
     contacts: dict[str, int] = {}
     employers: dict[int, int] = {}
-    for some in in_chunks(seen):
+    for some in in_slices(seen):
         rows = ContactAddress.objects.filter(address__in=some)
         for address, contact, company in rows.values_list("address", "contact_id", "contact__company_id"):
             contacts[address] = contact
@@ -103,9 +105,9 @@ def load_known(addresses: Iterable[str]) -> matching.Known:
 def company_domains(domains: set[str]) -> dict[str, int]:
     """Return {domain: company} for those of `domains` that belong to a company and are no public mail service."""
     found: dict[str, int] = {}
-    for some in in_chunks(sorted(domains)):
+    for some in in_slices(sorted(domains)):
         found.update(CompanyDomain.objects.filter(domain__in=some).values_list("domain", "company_id"))
-    for domain in public_domains(found.keys()) if found else ():
+    for domain in public_mail_domains(found) if found else ():
         del found[domain]
     return found
 
@@ -118,7 +120,7 @@ def own_addresses() -> frozenset[str]:
     return frozenset(own)
 
 
-def in_slices(ids: list[int]) -> Iterable[list[int]]:
-    """Yield `ids` in lists that fit into one query."""
-    for start in range(0, len(ids), PARAMETERS):
-        yield ids[start : start + PARAMETERS]
+def in_slices(values: list[Value]) -> Iterator[list[Value]]:
+    """Yield `values` in lists that fit into one query."""
+    for start in range(0, len(values), PARAMETERS):
+        yield values[start : start + PARAMETERS]

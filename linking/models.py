@@ -51,3 +51,15 @@ class MessageLink(models.Model):
 
     def __str__(self) -> str:
         return f"{self.message_id} ↔ {self.contact or self.company}"
+
+
+class PastMail(models.Model):
+    """Addresses and domains whose mail of the past is still to be linked, newest first; deleted when it is done."""
+
+    addresses = models.JSONField(default=list)  # normalised, at most linking.past.IN_ONE_ROW
+    domains = models.JSONField(default=list)
+    below = models.BigIntegerField(null=True)  # mails with a lower id remain; None: all
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    def __str__(self) -> str:
+        return f"{len(self.addresses)} addresses, {len(self.domains)} domains below {self.below}"

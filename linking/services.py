@@ -5,6 +5,7 @@ be repeated; each function joins its caller's transaction.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
@@ -49,8 +50,8 @@ def link_by_hand(*, message_ids: Sequence[int], target: matching.Target, user: U
 
     The caller has checked that `user` may see the mails. Returns the number of links made or taken back.
     """
-    evidence = {"user": user.get_full_name()}
-    targets = {target: (Reason.BY_HAND, evidence)}
+    evidence: dict[str, Any] = {"user": user.get_full_name()}
+    targets: dict[matching.Target, tuple[Reason, dict[str, Any]]] = {target: (Reason.BY_HAND, evidence)}
     if target.contact is not None:
         company = Contact.objects.filter(id=target.contact).values_list("company_id", flat=True).first()
         if company is not None:
