@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from django.db.models import QuerySet
+from django.db.models import CASCADE, ManyToOneRel, QuerySet
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from base.addresses import split_address
-from providers.models import LoginFormat, Protocol, Provider, ProviderServer
+from providers.models import LoginFormat, Protocol, Provider, ProviderDomain, ProviderServer
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,3 +77,34 @@ def _is_on(provider: Provider, server: ProviderServer) -> bool:
     if server.protocol == Protocol.SMTP:
         return provider.can_send
     return provider.can_receive or (server.protocol == Protocol.EWS and provider.can_send)
+
+
+def uses_of(provider: Provider) -> list[str]:
+    """Return sentences that say why this provider cannot be deleted, [] if it can.
+
+    Whatever model points at a provider counts (email accounts of the room above too), but for what goes with it.
+    """
+    reasons = []
+    if provider.is_catalogue:
+        reasons.append(_("It comes from the catalogue, which would bring it back: switch “enabled” off instead."))
+    domains = list(provider.domains.filter(is_removed=False).values_list("domain", flat=True)[:4])
+    if domains:
+        count = provider.domains.filter(is_removed=False).count()
+        names = ", ".join(domains[:3]) + (" …" if count > 3 else "")
+        said = ngettext(
+            "%(count)d domain leads to it (%(names)s): remove it or give it to another provider first.",
+            "%(count)d domains lead to it (%(names)s): remove them or give them to another provider first.",
+            count,
+        )
+        reasons.append(said % {"count": count, "names": names})
+    for relation in Provider._meta.get_fields(include_hidden=True):
+        if not isinstance(relation, ManyToOneRel) or relation.on_delete is CASCADE:
+            continue
+        model = relation.related_model
+        if isinstance(model, str) or model is None or model is ProviderDomain:
+            continue
+        count = model._default_manager.filter(**{relation.field.name: provider}).count()
+        if count:
+            what = model._meta.verbose_name if count == 1 else model._meta.verbose_name_plural
+            reasons.append(_("Used by %(count)d %(what)s.") % {"count": count, "what": what})
+    return reasons

@@ -31,6 +31,7 @@ from providers.models import (
     ProviderKind,
     ProviderServer,
 )
+from providers.queries import uses_of
 from providers.server_rules import NewServer, server_errors
 
 __all__ = ["Counts", "NewServer"]
@@ -206,6 +207,17 @@ def add_provider_with_servers(
     if domain:
         add_domain(domain=domain, provider=provider)
     return provider
+
+
+@transaction.atomic
+def delete_provider(*, provider: Provider, user: AbstractBaseUser) -> None:
+    """Delete a provider that nothing uses. Raises PermissionDenied, or ValidationError saying what uses it."""
+    _require_right(user)
+    reasons = uses_of(provider)
+    if reasons:
+        raise ValidationError(reasons)
+    ProviderDomain.objects.filter(provider=provider, is_removed=True).delete()
+    provider.delete()
 
 
 def _free_key(name: str) -> str:

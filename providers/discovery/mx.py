@@ -12,13 +12,14 @@ from functools import lru_cache
 from typing import Protocol
 
 import dns.exception
+import dns.nameserver
 import dns.resolver
 
 from base.addresses import normalise_domain, registrable_domain
 
 TIMEOUT = 3.0  # seconds for the whole question, all tries included
 MAX_RECORDS = 20  # read of one answer
-NAME_SERVERS: tuple[str, ...] = ()  # addresses to ask; empty: those of the machine
+NAME_SERVERS: tuple[tuple[str, int], ...] = ()  # (address, port) to ask; empty: those of the machine
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -60,26 +61,24 @@ def read_answer(pairs: Iterable[tuple[int, str]]) -> tuple[MxRecord, ...]:
     return tuple(sorted(found))
 
 
-def dns_resolver(servers: Sequence[str] = (), port: int = 53, timeout: float = TIMEOUT) -> Resolver:
-    """Return a resolver that asks `servers` (addresses), else NAME_SERVERS, else the machine's own."""
-    return _DnsResolver(tuple(servers) or NAME_SERVERS, port, timeout)
+def dns_resolver(servers: Sequence[tuple[str, int]] = (), timeout: float = TIMEOUT) -> Resolver:
+    """Return a resolver that asks `servers` (address, port), else NAME_SERVERS, else the machine's own."""
+    return _DnsResolver(tuple(servers) or NAME_SERVERS, timeout)
 
 
 @lru_cache(maxsize=8)
-def _stub(servers: tuple[str, ...], port: int) -> dns.resolver.Resolver:
+def _stub(servers: tuple[tuple[str, int], ...]) -> dns.resolver.Resolver:
     stub = dns.resolver.Resolver(configure=not servers)
     if servers:
-        stub.nameservers = list(servers)
-        stub.port = port
+        stub.nameservers = [dns.nameserver.Do53Nameserver(address, port) for address, port in servers]
     return stub
 
 
 @dataclass(frozen=True, slots=True)
 class _DnsResolver:
-    servers: tuple[str, ...]
-    port: int
+    servers: tuple[tuple[str, int], ...]
     timeout: float
 
     def __call__(self, domain: str, /) -> Iterable[tuple[int, str]]:
-        answer = _stub(self.servers, self.port).resolve(f"{domain}.", "MX", lifetime=self.timeout, search=False)
+        answer = _stub(self.servers).resolve(f"{domain}.", "MX", lifetime=self.timeout, search=False)
         return [(int(record.preference), record.exchange.to_text()) for record in answer]
