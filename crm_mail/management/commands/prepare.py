@@ -20,6 +20,7 @@ class Command(BaseCommand):
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--no-static", action="store_true", help="static files stand there already (Docker image)")
         parser.add_argument("--demo-imap-port", type=int, default=0)
         parser.add_argument("--demo-smtp-port", type=int, default=0)
 
@@ -27,7 +28,8 @@ class Command(BaseCommand):
         refuse_if_wrong()
         call_command("migrate", interactive=False, verbosity=0)
         call_command("load_providers", stdout=self.stdout)
-        call_command("collectstatic", interactive=False, verbosity=0)
+        if not options["no_static"]:
+            call_command("collectstatic", interactive=False, verbosity=0)
         if options["demo_imap_port"]:
             call_command(
                 "seed_demo",
