@@ -227,11 +227,12 @@ class _Reader:
         self.item = _Item()
         self.in_angle: list[str] | None = None
         self.in_group = False
+        self.broken_comments = 0
 
     def read(self) -> list[tuple[str, str]]:
         pattern, position, end = _TOKEN, 0, len(self.text)
         while position < end and len(self.found) < MAX_ADDRESSES:
-            if self.text[position] == "(" and self.in_angle is None:
+            if self.text[position] == "(" and self.in_angle is None and self.broken_comments < 3:
                 position = self._comment(position)
                 continue
             match = pattern.match(self.text, position)
@@ -257,6 +258,7 @@ class _Reader:
                 if not depth:
                     self.item.comments.append(_ESCAPED.sub(r"\1", self.text[start + 1 : start + match.start()]))
                     return start + match.end()
+        self.broken_comments += 1  # a few are looked at, not thousands
         self.item.add("(")
         return position + 1
 

@@ -84,7 +84,9 @@ def _settle(code: int, status: bytes, data: bytes) -> bytes:
 
 def _environment() -> dict[str, str]:
     """Nothing of ours: no keys, no settings; only what an interpreter needs to start."""
-    kept = {name: os.environ[name] for name in ("PATH", "LANG", "LC_ALL", "TMPDIR", "VIRTUAL_ENV") if name in os.environ}
+    kept = {
+        name: os.environ[name] for name in ("PATH", "LANG", "LC_ALL", "TMPDIR", "VIRTUAL_ENV") if name in os.environ
+    }
     return {**kept, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONIOENCODING": "utf-8", "PYTHONUTF8": "1"}
 
 

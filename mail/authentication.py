@@ -16,7 +16,9 @@ from base.addresses import domain_of, normalise_domain, registrable_domain
 MAX_VALUE = 8000  # characters read of one header
 _COMMENT = re.compile(r"\((?:[^()\\]|\\.){0,1000}\)")
 _RESULT = re.compile(r"\s*([a-z][a-z0-9-]{0,30})(?:/\d{1,3})?\s*=\s*([a-z]{1,20})", re.I)
-_PROPERTY = re.compile(r"\b(smtp|header|policy)\s*\.\s*([a-z0-9-]{1,30})\s*=\s*(\"[^\"]{0,500}\"|[^\s;\"]{1,500})", re.I)
+_PROPERTY = re.compile(
+    r"\b(smtp|header|policy)\s*\.\s*([a-z0-9-]{1,30})\s*=\s*(\"[^\"]{0,500}\"|[^\s;\"]{1,500})", re.I
+)
 
 
 class Standing(StrEnum):
@@ -70,7 +72,9 @@ def parse_results(value: str) -> tuple[str, list[MethodResult]]:
 
 def _split(text: str) -> list[str]:
     """Split at semicolons outside of quotes."""
-    return [piece.replace("\x00", ";") for piece in re.sub(r'"[^"]*"', lambda m: m[0].replace(";", "\x00"), text).split(";")]
+    return [
+        piece.replace("\x00", ";") for piece in re.sub(r'"[^"]*"', lambda m: m[0].replace(";", "\x00"), text).split(";")
+    ]
 
 
 def sender_verdict(
@@ -106,7 +110,11 @@ def _judge(results: Sequence[MethodResult], domain: str) -> Verdict:
     for result in passed:
         if any(_aligned(name, domain) for name in _domains(result)):
             return Verdict(Standing.VERIFIED, f"{result.method}-aligned")
-    failed = [result.method for result in results if result.result in ("fail", "hardfail") and result.method in ("dkim", "spf")]
+    failed = [
+        result.method
+        for result in results
+        if result.result in ("fail", "hardfail") and result.method in ("dkim", "spf")
+    ]
     if failed and not passed:
         return Verdict(Standing.FAILED, f"{failed[0]}-fail")
     return Verdict(Standing.UNKNOWN, "not-aligned" if passed else "inconclusive")

@@ -20,7 +20,15 @@ MAX_HTML = 4_000_000  # characters of HTML kept
 
 _META = re.compile(rb"(?i)<meta[^>]{0,200}?charset\s*=\s*[\"']?\s*([a-z0-9._:-]{1,40})")
 _EMBEDDED = ("message/rfc822", "message/global", "message/news")
-_READABLE = ("text/enriched", "text/richtext", "text/markdown", "text/x-patch", "text/x-diff", "text/plain", "text/html")
+_READABLE = (
+    "text/enriched",
+    "text/richtext",
+    "text/markdown",
+    "text/x-patch",
+    "text/x-diff",
+    "text/plain",
+    "text/html",
+)
 
 
 @dataclass(slots=True)

@@ -24,16 +24,18 @@ _PREFIXES = (
     "background", "border", "margin", "padding", "font", "text", "list-style", "outline", "flex", "grid", "column",
     "align", "justify", "place", "overflow-wrap", "mso-", "page-break", "break-", "word-", "table-layout", "caption-side",
 )  # fmt: skip
-_EXACT = frozenset(
-    "color width height min-width max-width min-height max-height display float clear vertical-align line-height"
-    " letter-spacing white-space direction unicode-bidi visibility opacity border-collapse border-spacing empty-cells"
-    " box-sizing box-shadow overflow overflow-x overflow-y object-fit gap row-gap order hyphens quotes tab-size"
-    " orphans widows zoom inline-size block-size aspect-ratio".split()
-)
-_FUNCTIONS = frozenset(
-    "rgb rgba hsl hsla hwb lab lch calc min max clamp linear-gradient radial-gradient repeating-linear-gradient"
-    " repeating-radial-gradient minmax repeat fit-content".split()
-)
+_EXACT = frozenset({
+    "aspect-ratio", "block-size", "border-collapse", "border-spacing", "box-shadow", "box-sizing", "clear",
+    "color", "direction", "display", "empty-cells", "float", "gap", "height", "hyphens", "inline-size",
+    "letter-spacing", "line-height", "max-height", "max-width", "min-height", "min-width", "object-fit",
+    "opacity", "order", "orphans", "overflow", "overflow-x", "overflow-y", "quotes", "row-gap", "tab-size",
+    "unicode-bidi", "vertical-align", "visibility", "white-space", "widows", "width", "zoom",
+})  # fmt: skip
+_FUNCTIONS = frozenset({
+    "calc", "clamp", "fit-content", "hsl", "hsla", "hwb", "lab", "lch", "linear-gradient", "max", "min",
+    "minmax", "radial-gradient", "repeat", "repeating-linear-gradient", "repeating-radial-gradient", "rgb",
+    "rgba",
+})  # fmt: skip
 _PICTURES = ("background", "background-image", "list-style", "list-style-image")
 _BAD_WORDS = ("expression", "javascript", "vbscript", "behavior", "binding", "data:", "//", "image-set")
 _COLLAPSE = re.compile(r"\s+")

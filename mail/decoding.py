@@ -68,7 +68,9 @@ _LABEL = re.compile(r"[A-Za-z0-9._:+-]{1,40}")
 _NUL = re.compile("\x00")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _WORD = re.compile(r"=\?([^?\s]{1,80})\?([bBqQ])\?([^?]{0,8000}(?:\?(?!=)[^?]{0,200}){0,3})\?=")
-_NOT_BASE64 = bytes(c for c in range(256) if chr(c) not in "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=")
+_NOT_BASE64 = bytes(
+    c for c in range(256) if chr(c) not in "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/="
+)
 _JAPANESE = ("iso2022_jp_ext", "iso2022_jp_3", "iso2022_jp_2")
 
 

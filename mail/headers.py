@@ -150,8 +150,7 @@ def parse_parameters(value: bytes) -> dict[str, str]:
     for base, found in pieces.items():
         plain[base] = _join_extended(found)
     return {
-        name: clean_line(decode_words(content) if "=?" in content else content, 1000)
-        for name, content in plain.items()
+        name: clean_line(decode_words(content) if "=?" in content else content, 1000) for name, content in plain.items()
     }
 
 

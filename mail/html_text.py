@@ -13,7 +13,7 @@ from selectolax.lexbor import LexborHTMLParser
 from mail.decoding import clean_text
 
 MAX_HTML = 4 * 1024 * 1024  # characters read
-_MANY_TAGS = 40_000  # above it the tree is not built: tags are cut out by rule
+_MANY_TAGS = 10_000  # above it the tree is not built: tags are cut out by rule
 
 _SPACES = re.compile(r"[ \t\r\n\f]+")
 _BREAKS = re.compile(
@@ -21,7 +21,7 @@ _BREAKS = re.compile(
     r"|center|form|fieldset|address|figure|figcaption|pre|option|caption|title))\b)"
 )
 _CELLS = re.compile(r"(?i)(<t[dh]\b)")
-_PRE = re.compile(r"(?is)(<(?:pre|textarea|xmp|listing)\b.*?</(?:pre|textarea|xmp|listing)\s*>)")
+_PRE = re.compile(r"(?i)<(/?)(?:pre|textarea|xmp|listing)\b")
 _DROPPED = ["script", "style", "head", "noscript", "template", "svg", "math", "iframe", "object"]
 _RAW_DROPPED = re.compile(r"(?is)<(script|style|title)\b.*?(?:</\1\s*>|\Z)|<!--.*?(?:-->|\Z)")
 _ANY_TAG = re.compile(r"<[A-Za-z/!?][^>]*(?:>|\Z)")
@@ -53,14 +53,22 @@ def html_to_text(html: str) -> str:
 
 def _mark_lines(html: str) -> str:
     """Return the HTML on one line, with line breaks only where the page would show one."""
-    lowered = html[:MAX_HTML]
-    if "<pre" in lowered or "<PRE" in lowered or "<textarea" in lowered:
-        pieces = _PRE.split(html)
-        html = "".join(piece if index % 2 else _SPACES.sub(" ", piece) for index, piece in enumerate(pieces))
-    else:
-        html = _SPACES.sub(" ", html)
+    html = _collapse(html) if _PRE.search(html) else _SPACES.sub(" ", html)
     html = _BREAKS.sub(r"\n\1", html)
     return _CELLS.sub(r" \1", html)
+
+
+def _collapse(html: str) -> str:
+    """Collapse white space outside of preformatted elements; one pass, an element that never ends runs to the end."""
+    out, position, inside = [], 0, False
+    for match in _PRE.finditer(html):
+        if bool(match[1]) != inside:
+            continue
+        piece = html[position : match.start()]
+        out.append(piece if inside else _SPACES.sub(" ", piece))
+        position, inside = match.start(), not inside
+    out.append(html[position:] if inside else _SPACES.sub(" ", html[position:]))
+    return "".join(out)
 
 
 def _cut_tags(html: str) -> str:

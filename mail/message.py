@@ -48,12 +48,18 @@ _BULK = ("bulk", "junk", "list", "auto_reply", "auto-reply")
 class PartLike(Protocol):
     """What is read of a left-out part (drivers.types.PartInfo has it)."""
 
-    id: str
-    content_type: str
-    size: int
-    file_name: str
-    content_id: str
-    disposition: str
+    @property
+    def id(self) -> str: ...
+    @property
+    def content_type(self) -> str: ...
+    @property
+    def size(self) -> int: ...
+    @property
+    def file_name(self) -> str: ...
+    @property
+    def content_id(self) -> str: ...
+    @property
+    def disposition(self) -> str: ...
 
 
 def parse_message(raw: bytes, *, left_out: Sequence[PartLike] = ()) -> ParsedMessage:
@@ -134,17 +140,13 @@ def _message(
         list_id=decode_value(first(fields, b"list-id"), 300),
         list_unsubscribe=decode_value(first(fields, b"list-unsubscribe"), 2000),
         is_automatic=_is_automatic(root),
-        authentication_results=tuple(
-            decode_value(value) for value in fields.get(b"authentication-results", ())[:30]
-        ),
+        authentication_results=tuple(decode_value(value) for value in fields.get(b"authentication-results", ())[:30]),
         digest=make_digest(identity, day, sender, to, subject),
         problems=problems,
     )
 
 
-def make_digest(
-    identity: str, day: str, sender: Sequence[Address], to: Sequence[Address], subject: str
-) -> str:
+def make_digest(identity: str, day: str, sender: Sequence[Address], to: Sequence[Address], subject: str) -> str:
     """Return the hash by which a copy of the same message is adopted: Message-ID, date, From, To, base subject."""
     values = [identity, day, *(a.address for a in sender), "\n", *sorted(a.address for a in to), subject_key(subject)]
     return hashlib.sha256("\x1f".join(values).encode("utf-8", "replace")).hexdigest()
@@ -186,10 +188,14 @@ def _with_embedded(text: str, attachments: Sequence[Node], problems: dict[str, N
         layout = sort_leaves(inner)
         body = join_text(layout.text, problems)
         names = (b"from", b"date", b"to", b"subject")
-        head = [f"{name.decode().title()}: {decode_value(first(inner.fields, name), 300)}" for name in names if first(inner.fields, name)]
+        head = [
+            f"{name.decode().title()}: {decode_value(first(inner.fields, name), 300)}"
+            for name in names
+            if first(inner.fields, name)
+        ]
         pieces.append(_with_embedded("\n".join(head) + "\n\n" + body, layout.attachments, problems).strip())
     if not pieces and attachments and all(node.type.startswith("text/") for node in attachments[:1]):
-        return join_text(attachments[:1], problems)
+        return join_text(list(attachments[:1]), problems)
     return "\n\n".join(pieces)[:2_000_000]
 
 

@@ -110,7 +110,9 @@ class TreeBuilder:
             node.type = "text/html"
 
     def _rest(self, node: Node, start: int, section: str) -> Node:
-        return Node(section, node.data, start, start, node.end, {}, "application/octet-stream", {}, parent_type=node.type)
+        return Node(
+            section, node.data, start, start, node.end, {}, "application/octet-stream", {}, parent_type=node.type
+        )
 
     def _boundary(self, node: Node) -> bytes:
         text = node.parameters.get("boundary", "")

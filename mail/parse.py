@@ -1,7 +1,7 @@
-"""The way in for mail from outside (`parse_safely`; the parser itself is mail.message): a cheap scan first, and a helper process for what looks hostile. Pure but for that.
+"""The way in for mail from outside (`parse_safely`; the parser itself is mail.message). Pure but for the helper process.
 
-Invariant: ordinary mail costs one pass of `bytes.count`; whatever is above a cap is parsed under a memory limit and a
-kill timer, and what even then cannot be read is `Unreadable`, for the quarantine.
+Invariant: ordinary mail costs a cheap scan only; whatever is above a cap is parsed under a memory limit and a kill timer,
+and what even then cannot be read is `Unreadable`, for the quarantine.
 """
 
 from __future__ import annotations
@@ -62,14 +62,10 @@ def parse_safely(raw: bytes, *, left_out: Sequence[PartLike] = ()) -> ParsedMess
     """Return the parsed message; hostile looking ones are parsed in `base.jail`. Raises Unreadable."""
     if not scan(raw):
         return parse_message(raw, left_out=left_out)
-    parts = [
-        asdict(_Part(p.id, p.content_type, p.size, p.file_name, p.content_id, p.disposition)) for p in left_out
-    ]
+    parts = [asdict(_Part(p.id, p.content_type, p.size, p.file_name, p.content_id, p.disposition)) for p in left_out]
     payload = json.dumps(parts).encode() + b"\n" + raw
     try:
-        answer = jail.run(
-            "mail.parse:parse_payload", payload, seconds=JAIL_SECONDS, megabytes=JAIL_MEGABYTES
-        )
+        answer = jail.run("mail.parse:parse_payload", payload, seconds=JAIL_SECONDS, megabytes=JAIL_MEGABYTES)
         return load_message(answer)
     except jail.JailError as error:
         raise Unreadable(str(error)) from error

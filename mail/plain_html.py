@@ -32,9 +32,7 @@ def linkify(text: str) -> str:
         if start < position or not shown:
             continue
         out.append(escape(text[position:start]))
-        out.append(
-            f'<a href="{escape(_target(shown))}" rel="noopener noreferrer" target="_blank">{escape(shown)}</a>'
-        )
+        out.append(f'<a href="{escape(_target(shown))}" rel="noopener noreferrer" target="_blank">{escape(shown)}</a>')
         position = end
     out.append(escape(text[position:]))
     return "".join(out)

@@ -25,7 +25,8 @@ from mail.plain_html import text_to_html
 MAX_HTML = 4_000_000  # characters cleaned at all
 QUIET_HTML = 1_000_000  # characters cleaned in this process
 QUIET_TAGS = 4000  # "<" cleaned in this process (nh3 needs time by the square of the depth)
-JAIL_SECONDS = 12
+QUIET_ATTRIBUTES = 20_000  # "=" cleaned in this process (one element with many attributes is slow too)
+JAIL_SECONDS = 8
 JAIL_MEGABYTES = 768
 
 _TAGS = {
@@ -63,11 +64,13 @@ _ATTRIBUTES = {
     "blockquote": {"type"},
     "time": {"datetime"},
 }
-_REL, _TARGET = ' rel="noopener noreferrer"', ' target="_blank"'
 _SCHEMES = {"http", "https", "mailto", "tel", "cid", "data"}
 _LINKS = re.compile(r"(?:https?://|mailto:|tel:)[^\x00-\x20]", re.I)
 _PICTURE = re.compile(r"data:image/(?:png|jpe?g|gif|webp|bmp);base64,[A-Za-z0-9+/=\s]*\Z", re.I)
 _STRIP = re.compile(r"[\x00-\x20\x7f-\xa0\u200b\u2028\u2029\ufeff]+")
+# Output of nh3 only: every "<" outside of a quoted value begins a tag, values hold no raw quotes.
+_START_TAG = re.compile(r'<([a-z0-9]+)((?: [a-z-]+="[^"]*")+)>')
+_ATTRIBUTE = re.compile(r'[a-z-]+="[^"]*"')
 _OTHER_FETCHERS = re.compile(
     r"(?i)<(?:iframe|embed|object|video|audio|source|track|link|input|image|svg|use|bgsound|body|script|frame)\b[^>]{0,2000}?"
     r"\b(?:src|href|data|poster|xlink:href)\s*=\s*[\"']?\s*((?:https?:)?//[^\s\"'>]{1,2000})"
@@ -92,8 +95,8 @@ def sanitize_html(html: str, *, allow_remote: bool, part_urls: Mapping[str, str]
     through `base.jail`; if that fails the text is shown instead (`is_fallback`). Never raises.
     """
     urls = dict(part_urls or {})
-    html = clean_text(html)
-    if len(html) <= QUIET_HTML and html.count("<") <= QUIET_TAGS:
+    html = clean_text(html).replace("\r\n", "\n").replace("\r", "\n")
+    if len(html) <= QUIET_HTML and html.count("<") <= QUIET_TAGS and html.count("=") <= QUIET_ATTRIBUTES:
         try:
             return _clean(html, allow_remote, urls)
         except Exception:  # native code and a hostile document: fall back, whatever it was
@@ -137,13 +140,17 @@ def _clean(html: str, allow_remote: bool, urls: Mapping[str, str]) -> SanitizedH
         strip_comments=True,
         link_rel="noopener noreferrer",
     )
-    # nh3 writes the two in random order. Both hold raw quotes, so neither can stand inside an attribute's value.
-    body = body.replace(_REL + _TARGET, _TARGET + _REL)
+    body = _START_TAG.sub(_sorted_tag, body.replace("\r", "\n"))
     if wrapper:
         body = f'<div style="{escape(wrapper)}">{body}</div>'
     if sheet:
         body = f"<style>{sheet}</style>{body}"
     return SanitizedHtml(body, len(cleaner.blocked), tuple(cleaner.used))
+
+
+def _sorted_tag(match: re.Match[str]) -> str:
+    """nh3 writes attributes in random order; sorted, the same mail gives the same bytes."""
+    return f"<{match[1]} " + " ".join(sorted(_ATTRIBUTE.findall(match[2]))) + ">"
 
 
 class _Cleaner:

@@ -13,10 +13,16 @@ MAX_REFERENCES = 100  # kept of one message: the first and the newest ones
 
 # Reply and forward marks as mail programs of many languages write them.
 _MARKS = (
-    r"re|aw|antw|antwort|sv|vs|vl|rv|rif|res|resp|odp|ynt|vá|vb|ref|réf|bls|atb|ang|enc|ilt|doorst|fw|fwd|fwd?\.|wg|tr|i|"
-    r"továbbítás|továbbítva|pd|πρθ|απ|σχετ|hа|на|ответ|отв|пересл|rep|rép|reply|tr\.|trs|תגובה|הועבר|رد|إعادة توجيه|回复|回覆|答复|答覆|转发|轉寄|转寄|返信|転送|회신|전달|trả lời|chuyển tiếp"
+    r"re|aw|antw|antwort|sv|vs|vl|rv|rif|res|resp|odp|ynt|vá|vb|ref|réf|bls|atb|ang|enc|ilt|"
+    r"doorst|fw|fwd|fwd?\.|wg|tr|i|"
+    r"továbbítás|továbbítva|pd|πρθ|απ|σχετ|hа|на|ответ|отв|пересл|rep|rép|reply|tr\.|trs|"
+    r"תגובה|הועבר|رد|إعادة توجيه|回复|回覆|答复|答覆|转发|轉寄|转寄|返信|転送|회신|전달|trả lời|chuyển tiếp"
 )
-_PREFIX = re.compile(rf"^(?:\[[^\[\]]{{1,60}}\]\s*)?(?:{_MARKS})\s*(?:\[\d{{1,3}}\]|\(\d{{1,3}}\)|\^\d{{1,3}}|\*\d{{1,3}})?\s*[:：]\s*", re.I)
+_PREFIX = re.compile(
+    rf"^(?:\[[^\[\]]{{1,60}}\]\s*)?(?:{_MARKS})\s*(?:\[\d{{1,3}}\]|\(\d{{1,3}}\)|\^\d{{1,3}}|"
+    rf"\*\d{{1,3}})?\s*[:：]\s*",
+    re.I,
+)
 _SUFFIX = re.compile(r"\s*\((?:fwd|fw)\)\s*$", re.I)
 _TAG = re.compile(r"^\[[^\[\]]{1,60}\]\s*")
 _SPACES = re.compile(r"\s+")
