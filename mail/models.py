@@ -29,6 +29,7 @@ class Folder(models.Model):
     on_server = models.BigIntegerField(null=True, blank=True)  # ids in scope at the last enumeration
     on_server_at = models.DateTimeField(null=True, blank=True)
     total = models.BigIntegerField(null=True, blank=True)  # messages in the folder, in scope or not, as listed
+    compared_at = models.DateTimeField(null=True, blank=True)  # the last comparison of the sets
     enumerated_since = models.DateField(null=True, blank=True)  # the scope of the last full enumeration
     last_error = models.CharField(max_length=300, blank=True)
     gone_at = models.DateTimeField(null=True, blank=True)
@@ -128,7 +129,7 @@ class Message(models.Model):
     has_attachments = models.BooleanField(default=False)
     is_complete = models.BooleanField(default=True)
     verdict = models.CharField(max_length=12, default="unknown")  # sender authentication: verified | failed | unknown
-    digest = models.CharField(max_length=40, blank=True)  # adoption
+    digest = models.CharField(max_length=64, blank=True)  # adoption: sha256 hex
     object_id = models.CharField(max_length=255, blank=True)  # X-GM-MSGID, EMAILID
     processed_at = models.DateTimeField(null=True)
     processed_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")

@@ -186,7 +186,7 @@ def _row(email_account: EmailAccount, item: Incoming, thread_id: int, at: dateti
         has_attachments=any(not part.is_inline for part in parsed.parts),
         is_complete=item.is_complete,
         verdict=item.verdict,
-        digest=parsed.digest[:40],
+        digest=parsed.digest[:64],
         object_id=item.copy.object_id,
     )
 

@@ -2,7 +2,7 @@
 
     list folders → push local changes → for each folder: enumerate (copies become *pending* rows)
                  → claim a slice, newest first → fetch → intake.take_in → settle … until nothing is pending
-                 → look again at what seems to be gone → note the outcome
+                 → compare the sets (daily) → look again at what seems to be gone → note the outcome
 
 Invariants: any run may be killed, repeated, or run twice at once without loss or duplicates. Enumeration and pushing
 hold a lease; content is fetched by claims, so several workers may serve one mailbox. The newest 50 are taken in before
@@ -28,7 +28,7 @@ from drivers.errors import DriverError, FolderGone
 from intake.take_in import Mailbox, describe
 from mail.folders import followed, merge_listing
 from mail.models import Copy, Folder
-from sync import absences, claims
+from sync import absences, claims, reconcile
 from sync.enumerate import enumerate_page
 from sync.fetch import SLICE, fetch_slice
 from sync.leases import Held, LeaseLost, lease
@@ -48,6 +48,7 @@ class Run:
 
     email_account: EmailAccount
     budget: float
+    compare_all: bool = False  # compare every folder's sets now, not only those due today
     on_progress: Progress = lambda run: None
     holder: str = field(default_factory=lambda: f"{os.getpid()}-{secrets.token_hex(6)}")
     started: float = field(default_factory=time.monotonic)
@@ -78,6 +79,7 @@ class Run:
             complete &= self._enumerate(driver, folder, held, is_first=number == 0)
         complete &= self._fetch_all(driver)
         if complete:
+            complete = self._compare(driver, held)
             self._look_again(driver, held)
         return complete and not claims.is_waiting(self.email_account.pk)
 
@@ -109,6 +111,13 @@ class Run:
                 return True
         return False
 
+    def _compare(self, driver: MailboxDriver, held: Held) -> bool:
+        """Compare the sets of the folders that are due; what was lost is fetched."""
+        differs = False
+        for folder in reconcile.folders_to_compare(self.email_account, all_of_them=self.compare_all):
+            differs |= bool(reconcile.compare(self.email_account, driver, folder, held))
+        return self._fetch_all(driver) if differs else True
+
     def _look_again(self, driver: MailboxDriver, held: Held) -> None:
         missing = Copy.objects.filter(email_account=self.email_account, missing_since__isnull=False)
         for folder in Folder.objects.filter(pk__in=missing.values("folder"), gone_at__isnull=True):
@@ -126,13 +135,19 @@ def describe_mailbox(email_account: EmailAccount) -> Mailbox:
     return describe(email_account, drafts=list(drafts))
 
 
-def run_once(email_account_id: int, *, budget: float = 45.0, on_progress: Progress = lambda run: None) -> bool:
+def run_once(
+    email_account_id: int,
+    *,
+    budget: float = 45.0,
+    compare_all: bool = False,
+    on_progress: Progress = lambda run: None,
+) -> bool:
     """One run, its outcome noted; True when the mailbox was read to its end. Errors of the server end up in the row."""
     email_account = EmailAccount.objects.select_related("owner").get(pk=email_account_id)
     if email_account.state != AccountState.ACTIVE or not email_account.can_receive:
         return True
     asked = email_account.sync_requested_at
-    run = Run(email_account, budget, on_progress)
+    run = Run(email_account, budget, compare_all, on_progress)
     try:
         complete = run.go()
     except LeaseLost:

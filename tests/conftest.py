@@ -21,6 +21,7 @@ from tests import environment  # noqa: E402
 
 environment.prepare()
 
+import django  # noqa: E402
 from celery.app.task import Task  # noqa: E402
 from django.conf import settings  # noqa: E402
 from django.core.cache import cache  # noqa: E402
@@ -32,6 +33,8 @@ settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.Loc
 settings.CELERY_BROKER_URL = "memory://"
 if settings.IS_EMBEDDED:
     settings.DATABASES["default"]["TEST"] = {"NAME": str(settings.DATA_DIR / "test.sqlite3")}
+
+django.setup()  # conftests of the rooms import models
 
 CORPUS = ROOT.parent / "shared" / "corpus"
 

@@ -46,7 +46,10 @@ class Command(BaseCommand):
         while True:
             try:
                 complete = pipeline.run_once(
-                    email_account.pk, budget=600.0, on_progress=self._progress if show else lambda run: None
+                    email_account.pk,
+                    budget=600.0,
+                    compare_all=True,
+                    on_progress=self._progress if show else lambda run: None,
                 )
             except ServerBusy as error:
                 complete, waited = False, waited + 1

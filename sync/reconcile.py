@@ -1,0 +1,85 @@
+"""The sets compared: what the server lists against the ledger's rows, and the difference mended.
+
+A row that was lost is enumerated again; a stored row whose message was lost is fetched again; a row that the server
+lacks is looked at twice (sync.absences). Runs daily for each folder, and whenever `sync_account` is called.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+import structlog
+from django.db import transaction
+from django.db.models import Q
+from django.utils import timezone
+
+from accounts.models import EmailAccount
+from drivers.base import MailboxDriver
+from mail.folders import followed
+from mail.models import Copy, CopyState, Folder
+from sync.enumerate import enumerate_page
+from sync.leases import Held
+
+log = structlog.get_logger(__name__)
+EVERY = timedelta(hours=24)
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """What a comparison found: ids without a row, rows without an id, stored rows without a message."""
+
+    unknown: int
+    missing: int
+    orphaned: int
+
+    def __bool__(self) -> bool:
+        return bool(self.unknown or self.missing or self.orphaned)
+
+
+def folders_to_compare(email_account: EmailAccount, *, all_of_them: bool) -> list[Folder]:
+    """Followed folders that were not compared for a day (or all)."""
+    old = timezone.now() - EVERY
+    return [
+        folder
+        for folder in followed(email_account)
+        if all_of_them or folder.compared_at is None or folder.compared_at < old
+    ]
+
+
+def compare(email_account: EmailAccount, driver: MailboxDriver, folder: Folder, held: Held) -> Difference:
+    """Compare one folder and mend it; pending rows that appear are fetched by the caller. Raises drivers.errors."""
+    listed = {copy.key for copy in driver.list_ids(folder.remote_id, since=email_account.since)}
+    found = _note(folder, listed, held)
+    if found.unknown:
+        folder.cursor = None
+        while enumerate_page(email_account, driver, folder, held):
+            pass
+    if found:
+        log.warning(
+            "ledger_mended",
+            email_account=email_account.pk,
+            folder=folder.pk,
+            unknown=found.unknown,
+            missing=found.missing,
+            orphaned=found.orphaned,
+        )
+    return found
+
+
+@transaction.atomic
+def _note(folder: Folder, listed: set[str], held: Held) -> Difference:
+    held.check()
+    now = timezone.now()
+    rows = Copy.objects.filter(folder=folder, epoch=folder.epoch, is_out_of_scope=False)
+    known = set(rows.values_list("remote_key", flat=True))
+    orphaned = rows.filter(state=CopyState.STORED, message__isnull=True).update(
+        state=CopyState.PENDING, claimed_by="", claimed_until=None
+    )
+    absent = known - listed
+    missing = (
+        rows.filter(Q(remote_key__in=absent), missing_since__isnull=True).update(missing_since=now) if absent else 0
+    )
+    Folder.objects.filter(pk=folder.pk).update(on_server=len(listed), on_server_at=now, compared_at=now)
+    folder.on_server, folder.on_server_at, folder.compared_at = len(listed), now, now
+    return Difference(len(listed - known), missing, orphaned)
