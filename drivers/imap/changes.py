@@ -22,7 +22,6 @@ from drivers.imap.syntax import UID_MAX, expand_set, format_date, parse_tokens, 
 from drivers.types import Cursor, FolderChanges, RemoteCopy
 
 MAX_VANISHED = 200_000  # keys taken from a VANISHED answer; above it the folder is enumerated
-MAX_FLAG_CHANGES = 5_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,7 +224,7 @@ class ChangeReader:
         told: bool,
     ) -> Bookmark:
         """Find out what is gone where nobody told: by counts with CONDSTORE, else by reading all flags."""
-        if state.modseq:
+        if state.modseq and mark.modseq:
             if mark.since != window or (not told and mark.exists + expected != state.exists):
                 self._note_present(self._search(1, state.uidnext - 1, since) if state.exists else [], found)
             return replace(mark, digest=None)
@@ -234,7 +233,7 @@ class ChangeReader:
         if digest != mark.digest or mark.since != window:
             found.flags.extend(copy for copy in copies if (copy.uid or 0) < mark.uidnext)
             self._note_present(ids, found)
-        return replace(mark, digest=digest)
+        return replace(mark, digest=None if state.modseq else digest)
 
     def _note_present(self, ids: list[int], found: _Found) -> None:
         found.present = frozenset(map(str, ids))
@@ -242,18 +241,14 @@ class ChangeReader:
 
     def _all_flags(self, ids: list[int]) -> tuple[list[RemoteCopy], int]:
         """Flags of all these UIDs and a digest of them."""
-        connection = self._connection
-        sent = [
-            connection.submit(b"UID", b"FETCH", uid_set, b"(UID FLAGS)")
-            for uid_set, _ in uid_sets(ids, longest=SET_LENGTH)
-        ]
+        sets = uid_sets(ids, longest=SET_LENGTH)
         flags: dict[int, frozenset[str]] = {}
-        for pending in sent:
-            for parts in connection.wait(pending).lines(b"FETCH"):
+        for answer in self._connection.pipeline((b"UID", b"FETCH", uid_set, b"(UID FLAGS)") for uid_set, _ in sets):
+            for parts in answer.lines(b"FETCH"):
                 items = read_items(parts)
                 if b"FLAGS" in items and (uid := number(items.get(b"UID"))):
                     flags[uid] = read_flags(items[b"FLAGS"])
-            pending.responses.clear()
+            answer.responses.clear()
         digest = 0
         for uid in sorted(flags):
             digest = zlib.crc32(f"{uid} {sorted(flags[uid])}".encode(), digest)

@@ -9,63 +9,33 @@ that broke once stays broken.
 from __future__ import annotations
 
 import imaplib
+import io
 import re
 import socket
 import ssl
-from collections.abc import Sequence
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import IO, Any, NoReturn
-
-from imapclient import IMAPClient
+from typing import Any, NoReturn
 
 from base import net
 from drivers import errors
 from drivers.imap.answers import error_for
+from drivers.imap.client import MAX_LITERAL, Client
+from drivers.imap.patience import Patient
 from drivers.imap.syntax import Argument, Literal, show
 from drivers.types import Security, ServerAddress
 
 MAX_LINE = 32_000_000  # bytes: SEARCH in a mailbox of some million messages
-MAX_LITERAL = 4_000_000  # bytes, unless a command expects more
 MAX_ANSWER = 200_000_000  # bytes kept of one command's answer
 READ_CHUNK = 1 << 20
+COMMAND_SECONDS = 1800.0  # a command takes no longer, however much a server drips
+IN_FLIGHT = 3  # commands sent ahead of their answers: more could fill both sides' buffers and stand still
 
 _LITERAL_END = re.compile(rb"\{(\d{1,20})\+?\}\r?\n$")
 _BROKEN = (OSError, ssl.SSLError, ValueError)  # ValueError: reading from a closed file
-
-
-def _buffered(sock: socket.socket) -> Any:
-    return sock.makefile("rb", buffering=1 << 18)
-
-
-class _OurSocketIMAP4(imaplib.IMAP4):
-    """imaplib on a socket that base.net opened."""
-
-    def __init__(self, sock: socket.socket, timeout: float) -> None:
-        self._ready = sock
-        super().__init__("", 0, timeout)
-
-    def open(self, host: str = "", port: int = 0, timeout: float | None = None) -> None:
-        self.host, self.port = host, port
-        self.sock = self._ready
-        self.file = _buffered(self.sock)
-
-    def read(self, size: int) -> bytes:
-        if size > MAX_LITERAL:
-            raise self.abort("literal above the cap")
-        return bytes(super().read(size))
-
-
-class _Client(IMAPClient):  # type: ignore[misc]
-    """imapclient without a dialler of its own, and without a log of what is said."""
-
-    def __init__(self, sock: socket.socket, timeout: float) -> None:
-        self._given = sock
-        super().__init__("", 143, ssl=False, timeout=timeout)
-        self._imap.debug = 0
-
-    def _create_IMAP4(self) -> imaplib.IMAP4:  # noqa: N802 - imapclient's name
-        return _OurSocketIMAP4(self._given, self._timeout.read)
 
 
 @dataclass(slots=True)
@@ -74,6 +44,7 @@ class Answer:
 
     tag: bytes
     literal_cap: int
+    give_up_at: float  # time.monotonic()
     responses: list[list[bytes]] = field(default_factory=list)
     size: int = 0
     done: bool = False
@@ -108,9 +79,10 @@ class ImapConnection:
         self.qresync = False  # ENABLE QRESYNC was taken
         self.secret = ""  # blanked out of whatever the server says
         self._sock: socket.socket | None = None
-        self._client: _Client | None = None
+        self._client: Client | None = None
         self._imap: Any = None
-        self._file: IO[bytes] | None = None
+        self._file: io.BufferedReader | None = None
+        self._patient: Patient | None = None
         self._in_flight: list[Answer] = []
         self._number = 0
 
@@ -142,7 +114,8 @@ class ImapConnection:
             self._start_tls()
             # A new buffer: what an attacker slipped in before TLS is thrown away (RFC 3501 6.2.1).
             self._imap.sock = self._sock
-            self._imap.file = self._file = _buffered(self._need_socket())
+            self._patient = Patient(self._need_socket(), None, self.server.timeout)
+            self._imap.file = self._file = self._patient.buffered()
             self.refresh_capabilities()
 
     def close(self) -> None:
@@ -186,7 +159,7 @@ class ImapConnection:
     def submit(self, *arguments: Argument, literal_cap: int = MAX_LITERAL) -> Answer:
         """Send a command and return at once; `wait` reads its answer. Literals make it wait for what is in flight."""
         self._number += 1
-        answer = Answer(b"m%d" % self._number, literal_cap)
+        answer = Answer(b"m%d" % self._number, literal_cap, time.monotonic() + COMMAND_SECONDS)
         pieces: list[bytes] = [answer.tag]
         needs_pause = not self.has(b"LITERAL+")
         if needs_pause and any(isinstance(argument, Literal) for argument in arguments):
@@ -207,6 +180,16 @@ class ImapConnection:
         pieces.append(b"\r\n")
         self._send(b"".join(pieces))
         return answer
+
+    def pipeline(self, commands: Iterable[Sequence[Argument]]) -> Iterator[Answer]:
+        """Answers of many commands in order, a few in flight; each answer's responses are the caller's to drop."""
+        sent: deque[Answer] = deque()
+        for command in commands:
+            sent.append(self.submit(*command))
+            if len(sent) >= IN_FLIGHT:
+                yield self.wait(sent.popleft())
+        while sent:
+            yield self.wait(sent.popleft())
 
     def continue_with(self, answer: Answer, data: bytes) -> bool:
         """Wait for "+" and answer it with a line (AUTHENTICATE, IDLE); False when the command ended instead."""
@@ -231,9 +214,11 @@ class ImapConnection:
 
     def _greet(self) -> None:
         try:
-            self._client = _Client(self._need_socket(), self.server.timeout)
+            self._client = Client(self._need_socket(), self.server.timeout)
             self._imap = self._client._imap
             self._file = self._imap.file
+            self._patient = self._imap.patient
+            self._patient.budget = None
             if self._imap.state != "NONAUTH":
                 raise errors.ProtocolError("The server claims to know us already (PREAUTH).")
             self.capabilities = frozenset(name.upper().encode("ascii", "replace") for name in self._imap.capabilities)
@@ -281,6 +266,8 @@ class ImapConnection:
     def _read_one(self) -> bool:
         """Read one response and file it; True for a continuation request."""
         current = self._in_flight[0] if self._in_flight else None
+        if self._patient is not None:
+            self._patient.begin(current.give_up_at if current else None)
         parts = self._read_parts(current.literal_cap if current else MAX_LITERAL)
         line = parts[0]
         if line.startswith(b"+"):
@@ -351,7 +338,7 @@ class ImapConnection:
             self._lost("The server closed the connection in the middle of an answer.")
         return data
 
-    def _reader(self) -> IO[bytes]:
+    def _reader(self) -> io.BufferedReader:
         if self._file is None:
             raise errors.ServerUnreachable("The connection is closed.", kind="dropped")
         return self._file

@@ -112,20 +112,21 @@ class ImapDriver(MailboxDriver):
         return (RemoteCopy(key=str(uid), uid=uid) for uid in self._changes.list_ids(since))
 
     def fetch_messages(self, folder_id: str, keys: Sequence[str], *, whole_below: int) -> Iterator[RemoteMessage]:
-        """Content in the order given. The iterator may be left early; other calls in between are fine
-        as long as the folder stays open."""
+        """Content in the order given. The iterator may be left early, and other calls made in between."""
         self._desk.open(folder_id)
-        return fetch.fetch_messages(self._connection, _uids(keys), whole_below=whole_below)
+        return fetch.fetch_messages(
+            self._connection, _uids(keys), whole_below=whole_below, reopen=self._reopen(folder_id)
+        )
 
     def fetch_part(self, folder_id: str, key: str, part: str) -> Iterator[bytes]:
         """Decoded bytes of a part (IMAP section). Raises MessageGone."""
         self._desk.open(folder_id)
-        return large.fetch_part(self._connection, _uid(key), part)
+        return large.fetch_part(self._connection, _uid(key), part, reopen=self._reopen(folder_id))
 
     def fetch_raw(self, folder_id: str, key: str) -> Iterator[bytes]:
         """The source in chunks. Raises MessageGone when iteration begins."""
         self._desk.open(folder_id)
-        return large.fetch_raw(self._connection, _uid(key))
+        return large.fetch_raw(self._connection, _uid(key), reopen=self._reopen(folder_id))
 
     def find(self, folder_id: str, message_id: str) -> list[RemoteCopy]:
         """Copies whose Message-ID is exactly this."""
@@ -173,6 +174,9 @@ class ImapDriver(MailboxDriver):
         return new_key
 
     # inside
+
+    def _reopen(self, folder_id: str) -> Callable[[], object]:
+        return lambda: self._desk.open(folder_id)
 
     def _role(self, folder_id: str) -> FolderRole:
         if self._roles is None:

@@ -7,7 +7,7 @@ and memory is bounded by BATCH_BYTES whatever is asked.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from drivers import errors
@@ -24,15 +24,16 @@ GROUP = 1_000  # keys whose sizes are asked for at once
 SET_LENGTH = 6_000  # bytes of a sequence set: Exchange refuses command lines above 8 kB
 EXTRA_LITERAL = 2_000_000  # RFC822.SIZE is not exact on every server
 
+Reopen = Callable[[], object]
+
 
 def fetch_copies(connection: ImapConnection, uids: Sequence[int]) -> dict[int, RemoteCopy]:
     """What the server tells about these UIDs, those that are gone left out; several commands in flight."""
     items = copy_items(connection.capabilities)
-    sent = [connection.submit(b"UID", b"FETCH", uid_set, items) for uid_set, _ in uid_sets(uids, longest=SET_LENGTH)]
+    commands = ((b"UID", b"FETCH", uid_set, items) for uid_set, _ in uid_sets(uids, longest=SET_LENGTH))
     wanted = set(uids)
     found: dict[int, RemoteCopy] = {}
-    for pending in sent:
-        answer = connection.wait(pending)
+    for answer in connection.pipeline(commands):
         for parts in answer.lines(b"FETCH"):
             fetched = read_items(parts)
             copy = read_copy(fetched)
@@ -52,16 +53,20 @@ class _Batch:
     large: bool = False
 
 
-def fetch_messages(connection: ImapConnection, uids: Sequence[int], *, whole_below: int) -> Iterator[RemoteMessage]:
-    """Messages in the order of `uids` in the open folder; gone ones are left out. `whole_below` in bytes.
+def fetch_messages(
+    connection: ImapConnection, uids: Sequence[int], *, whole_below: int, reopen: Reopen
+) -> Iterator[RemoteMessage]:
+    """Messages in the order of `uids`; gone ones are left out. `whole_below` in bytes.
 
+    `reopen` makes sure that the folder is still the open one: the caller may do other things between two messages.
     Raises ProtocolError when the server cannot give one of them, ServerBusy, ServerUnreachable.
     """
     for start in range(0, len(uids), GROUP):
         group = uids[start : start + GROUP]
+        reopen()
         copies = fetch_copies(connection, group)
         ordered = [copies[uid] for uid in dict.fromkeys(group) if uid in copies]
-        yield from _fetch_batches(connection, list(_batches(ordered, whole_below)), whole_below)
+        yield from _fetch_batches(connection, list(_batches(ordered, whole_below)), whole_below, reopen)
 
 
 def _batches(copies: Sequence[RemoteCopy], whole_below: int) -> Iterator[_Batch]:
@@ -83,10 +88,13 @@ def _batches(copies: Sequence[RemoteCopy], whole_below: int) -> Iterator[_Batch]
         yield _Batch(tuple(gathered))
 
 
-def _fetch_batches(connection: ImapConnection, batches: Sequence[_Batch], whole_below: int) -> Iterator[RemoteMessage]:
+def _fetch_batches(
+    connection: ImapConnection, batches: Sequence[_Batch], whole_below: int, reopen: Reopen
+) -> Iterator[RemoteMessage]:
     cap = whole_below * 2 + EXTRA_LITERAL
     ahead: Answer | None = None
     for index, batch in enumerate(batches):
+        reopen()
         if batch.large:
             message = fetch_without_attachments(connection, batch.copies[0])
             if message is not None:
@@ -95,7 +103,7 @@ def _fetch_batches(connection: ImapConnection, batches: Sequence[_Batch], whole_
         pending = ahead or _ask(connection, batch, cap)
         following = batches[index + 1] if index + 1 < len(batches) else None
         ahead = _ask(connection, following, cap) if following is not None and not following.large else None
-        yield from _deliver(connection, batch, pending, cap)
+        yield from _deliver(connection, batch, pending, cap, reopen)
 
 
 def _ask(connection: ImapConnection, batch: _Batch, cap: int) -> Answer:
@@ -103,13 +111,16 @@ def _ask(connection: ImapConnection, batch: _Batch, cap: int) -> Answer:
     return connection.submit(b"UID", b"FETCH", uid_set, b"(UID BODY.PEEK[])", literal_cap=cap)
 
 
-def _deliver(connection: ImapConnection, batch: _Batch, pending: Answer, cap: int) -> Iterator[RemoteMessage]:
+def _deliver(
+    connection: ImapConnection, batch: _Batch, pending: Answer, cap: int, reopen: Reopen
+) -> Iterator[RemoteMessage]:
     answer = connection.wait(pending)
     bodies = _bodies(answer)
     failed = not answer.ok
     for copy in batch.copies:
         uid = copy.uid or 0
         if failed and uid not in bodies:
+            reopen()
             bodies.update(_one_alone(connection, copy, cap))
         raw = bodies.pop(uid, None)
         if raw is not None:

@@ -18,7 +18,6 @@ from drivers.imap.syntax import Token, decode_folder, encode_folder, parse_token
 from drivers.types import FolderRole, RemoteFolder
 
 MAX_FOLDERS = 20_000
-STATUS_IN_FLIGHT = 20
 VIRTUAL = frozenset({FolderRole.ALL, FolderRole.FLAGGED, FolderRole.IMPORTANT})
 
 _SPECIAL_USE = {
@@ -120,16 +119,11 @@ class FolderDesk:
     def _statuses(self, folders: Sequence[RemoteFolder]) -> dict[str, FolderState]:
         """STATUS of each, several in flight; folders that refuse are left out."""
         states: dict[str, FolderState] = {}
-        for start in range(0, len(folders), STATUS_IN_FLIGHT):
-            group = folders[start : start + STATUS_IN_FLIGHT]
-            sent = [
-                self._connection.submit(b"STATUS", self.wire(folder.id), b"(MESSAGES UIDVALIDITY UIDNEXT)")
-                for folder in group
-            ]
-            for folder, answer in zip(group, sent, strict=True):
-                state = _status_of(self._connection.wait(answer))
-                if state is not None:
-                    states[folder.id] = state
+        commands = ((b"STATUS", self.wire(folder.id), b"(MESSAGES UIDVALIDITY UIDNEXT)") for folder in folders)
+        for folder, answer in zip(folders, self._connection.pipeline(commands), strict=True):
+            state = _status_of(answer)
+            if state is not None:
+                states[folder.id] = state
         return states
 
     def _note_status(self, tokens: list[Token], states: dict[str, FolderState]) -> None:

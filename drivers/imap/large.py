@@ -10,7 +10,7 @@ import base64
 import binascii
 import quopri
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from drivers import errors
 from drivers.imap.answers import error_for
@@ -25,6 +25,8 @@ MAX_TEXT_PART = 1_500_000  # bytes taken of one text part
 MAX_TEXTS = 6_000_000  # of all text parts of a message
 MAX_TEXT_PARTS = 40
 MAX_SOURCE = 4_000_000_000
+
+Reopen = Callable[[], object]  # makes sure that the folder is still the open one
 
 _SECTION = re.compile(r"[1-9]\d{0,4}(?:\.[1-9]\d{0,4}){0,60}")
 
@@ -99,22 +101,23 @@ def _beginning(connection: ImapConnection, copy: RemoteCopy, header: bytes) -> R
     return RemoteMessage(copy, header + _bytes(found, b"BODY[TEXT]"), is_complete=False)
 
 
-def fetch_part(connection: ImapConnection, uid: int, section: str) -> Iterator[bytes]:
+def fetch_part(connection: ImapConnection, uid: int, section: str, *, reopen: Reopen) -> Iterator[bytes]:
     """Decoded bytes of one part in chunks. Raises MessageGone (also for a part that does not exist)."""
     part = fetch_structure(connection, uid).find(section) if _SECTION.fullmatch(section) else None
     if part is None:
         raise errors.MessageGone("The message has no such part.")
-    return _decoded(_pieces(connection, uid, section.encode("ascii")), part.encoding)
+    return _decoded(_pieces(connection, uid, section.encode("ascii"), reopen), part.encoding)
 
 
-def fetch_raw(connection: ImapConnection, uid: int) -> Iterator[bytes]:
+def fetch_raw(connection: ImapConnection, uid: int, *, reopen: Reopen) -> Iterator[bytes]:
     """The whole source in chunks. Raises MessageGone."""
-    return _pieces(connection, uid, b"")
+    return _pieces(connection, uid, b"", reopen)
 
 
-def _pieces(connection: ImapConnection, uid: int, section: bytes) -> Iterator[bytes]:
+def _pieces(connection: ImapConnection, uid: int, section: bytes, reopen: Reopen) -> Iterator[bytes]:
     offset = 0
     while offset < MAX_SOURCE:
+        reopen()
         wanted = b"(UID BODY.PEEK[%s]<%d.%d>)" % (section, offset, CHUNK)
         piece = _bytes(fetch_items(connection, uid, wanted), b"BODY[%s]" % section)
         if piece:

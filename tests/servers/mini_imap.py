@@ -84,6 +84,7 @@ class MiniImap:
     capabilities: tuple[str, ...] = ("IMAP4rev1",)
     separator: str | None = "/"
     greeting = "OK mini ready"
+    status_of_open = True  # whether STATUS answers for the open folder
 
     def __init__(self, *, noise: bool = False, users: dict[str, str] | None = None) -> None:
         self.users = users or {"anna@example.com": PASSWORD}
@@ -321,6 +322,8 @@ class _Session(socketserver.StreamRequestHandler):
         folder = self.named(args[0])
         if folder is None:
             return "NO [NONEXISTENT] Unknown Mailbox"
+        if folder is self.folder and not self.mini.status_of_open:
+            return "BAD the folder is open"
         figures = {
             "MESSAGES": len(folder.copies),
             "UIDNEXT": folder.uidnext,

@@ -13,6 +13,8 @@ class PoorServer(MiniImap):
 
     capabilities = ("IMAP4rev1", "AUTH=PLAIN")
 
+    status_of_open = False
+
     def __init__(self, *, noise: bool = True, users: dict[str, str] | None = None) -> None:
         super().__init__(noise=noise, users=users)
         for name in ("Sent Items", "Entwürfe", "Spam", "Trash"):
