@@ -243,3 +243,9 @@ def _folder_keys(
 def account_labels(user: Any) -> list[EmailAccount]:
     """The mailboxes `user` may see, by address."""
     return list(visible_accounts(user).select_related("owner").order_by("address_key"))
+
+
+def folder_names(message_id: int) -> list[str]:
+    """In which folders the server keeps a message. Not a door: the id must come from one."""
+    copies = Copy.objects.filter(message_id=message_id, missing_since__isnull=True).select_related("folder")
+    return [str(copy.folder) for copy in copies[:20]]

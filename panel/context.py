@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,6 +38,17 @@ class Rail:
     def unread_label(self) -> str:
         """At most three digits."""
         return f"{COUNT_CAP}+" if self.unread >= COUNT_CAP else str(self.unread)
+
+    @property
+    def state(self) -> str:
+        """A digest of what a list shows: mail, states, counts, questions. Costs no query."""
+        accounts = [
+            [one.pk, one.state, str(one.last_new_mail_at), str(one.answered_at), one.failures >= 3]
+            for one in self.accounts
+        ]
+        counts = sorted((pk, one.unread, one.open, one.drafts) for pk, one in self.counts.items())
+        told = json.dumps([accounts, counts, self.needs_you])
+        return hashlib.blake2s(told.encode(), digest_size=12).hexdigest()
 
 
 def read_rail(user: Any) -> Rail:

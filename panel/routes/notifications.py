@@ -1,5 +1,11 @@
 """Addresses of the panel: notifications."""
 
-from django.urls import URLPattern, URLResolver
+from django.urls import URLPattern, URLResolver, path
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from panel.views import notifications
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("notifications/", notifications.notifications, name="notifications"),
+    path("notifications/read/", notifications.read_all, name="notifications_read"),
+    path("notifications/<int:notification_id>/dismiss/", notifications.dismiss, name="notification_dismiss"),
+]

@@ -15,7 +15,11 @@ from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _
 from lucide.templatetags.lucide import lucide as lucide_icon
 
+from mail.pictures import MAX_BYTES
+
 register = template.Library()
+
+PREVIEWED = ("image/png", "image/jpeg", "image/gif", "image/webp")
 
 
 @lru_cache(maxsize=512)
@@ -114,3 +118,18 @@ def file_kind(part: Any) -> str:
     extension = part.file_name.rsplit(".", 1)[-1] if "." in part.file_name else part.content_type.rsplit("/", 1)[-1]
     kept = "".join(char for char in extension if char.isascii() and char.isalnum())
     return kept.upper() if 0 < len(kept) <= 4 else _("FILE")
+
+
+@register.filter
+def row_time(moment: datetime | None) -> str:
+    """The time in a row: the hour under the head of its day, the day under the head of its month."""
+    if moment is None:
+        return ""
+    age = (timezone.localdate() - timezone.localtime(moment).date()).days
+    return clock(moment) if age < 7 else when(moment)
+
+
+@register.filter
+def can_preview(part: Any) -> bool:
+    """Whether a picture can be made new and shown."""
+    return part.content_type in PREVIEWED and part.size <= MAX_BYTES

@@ -1,0 +1,123 @@
+"""What stands around a list: its tabs, its menu of mailboxes and folders, what is true until mended, empty states."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import Sum
+from django.http import HttpRequest
+from django.utils.functional import SimpleLazyObject
+
+from accounts.models import AccountState, EmailAccount
+from mail.models import Copy, CopyState, Folder
+from mail.queries import COUNT_CAP, visible_folders
+from panel.context import Rail, read_rail
+from panel.filters import LABELS, ListAddress
+
+FOLDERS_SHOWN = 200  # in the menu
+PENDING_CAP = 200_000
+
+_ROLES = ("inbox", "sent", "archive", "all")
+_ICONS = {"inbox": "inbox", "sent": "send", "drafts": "file-pen-line", "archive": "archive", "all": "archive"}
+
+
+@dataclass(frozen=True, slots=True)
+class Tab:
+    """A filter over the list."""
+
+    label: str
+    url: str
+    is_current: bool
+    count: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class FolderLine:
+    """A folder in the menu."""
+
+    label: str
+    url: str
+    icon: str
+    is_current: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """A download that runs: `done` of `total` messages of one mailbox."""
+
+    account: EmailAccount
+    done: int
+    total: int
+
+
+def list_context(request: HttpRequest, address: ListAddress) -> dict[str, Any]:
+    """Everything around the rows. Reads the rail once and shares it with the rail's template."""
+    rail = read_rail(request.user)
+    accounts = rail.accounts
+    current = next((one for one in accounts if one.pk == address.filters.email_account_id), None)
+    return {
+        "rail": rail,
+        "tabs": _tabs(address, rail, current),
+        "current_account": current,
+        "account_lines": [(one, address.with_account(one.pk).url, rail.counts[one.pk].unread) for one in accounts],
+        "all_accounts_url": address.with_account(None).url,
+        "folder_lines": SimpleLazyObject(lambda: _folders(request.user, address, current, len(accounts))),
+        "progress": progress_of(accounts),
+        "questions": [one for one in accounts if one.state == AccountState.CONNECTED and one.answered_at is None],
+        "troubles": [one for one in accounts if one.state == AccountState.NEEDS_SIGN_IN or one.failures >= 3],
+        "last_sync_at": max((one.last_sync_at for one in accounts if one.last_sync_at), default=None),
+    }
+
+
+def progress_of(accounts: list[EmailAccount]) -> list[Progress]:
+    """Downloads that run, by the ledger: on the server less pending; two queries."""
+    ids = [one.pk for one in accounts if one.state == AccountState.ACTIVE]
+    if not ids:
+        return []
+    pending: dict[int, int] = {}
+    rows = Copy.objects.filter(email_account_id__in=ids, state=CopyState.PENDING).values_list("email_account_id")
+    for (account_id,) in rows[:PENDING_CAP].iterator(chunk_size=20_000):
+        pending[account_id] = pending.get(account_id, 0) + 1
+    if not pending:
+        return []
+    totals = dict(
+        Folder.objects.filter(email_account_id__in=pending, is_followed=True)
+        .values_list("email_account_id")
+        .annotate(total=Sum("on_server"))
+    )
+    found = []
+    for account in accounts:
+        waiting = pending.get(account.pk, 0)
+        if waiting:
+            total = max(totals.get(account.pk) or 0, waiting)
+            found.append(Progress(account, total - waiting, total))
+    return found
+
+
+def _tabs(address: ListAddress, rail: Rail, current: EmailAccount | None) -> list[Tab]:
+    counts = [rail.counts[current.pk]] if current else list(rail.counts.values())
+    numbers = {} if address.filters.folder_id else {
+        "unread": min(sum(one.unread for one in counts), COUNT_CAP),
+        "open": min(sum(one.open for one in counts), COUNT_CAP),
+        "drafts": min(sum(one.drafts for one in counts), COUNT_CAP),
+    }  # fmt: skip
+    return [
+        Tab(str(label), address.with_view(view).url, view == address.filters.view, numbers.get(view, 0))
+        for view, label in LABELS.items()
+    ]
+
+
+def _folders(user: Any, address: ListAddress, current: EmailAccount | None, accounts: int) -> list[FolderLine]:
+    folders = visible_folders(user).select_related("email_account").order_by("email_account__address_key", "path")
+    if current:
+        folders = folders.filter(email_account=current)
+    lines = []
+    for folder in sorted(folders[:FOLDERS_SHOWN], key=lambda one: (one.role not in _ROLES, one.role != "inbox")):
+        label = " / ".join(folder.path) if folder.role != "inbox" else "Inbox"
+        if current is None and accounts > 1:
+            label = f"{label} · {folder.email_account.address}"
+        url = address.with_folder(folder.email_account_id, folder.pk).url
+        icon = _ICONS.get(folder.role, "folder")
+        lines.append(FolderLine(label, url, icon, folder.pk == address.filters.folder_id))
+    return lines

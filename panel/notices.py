@@ -1,0 +1,123 @@
+"""Notifications in words: a sentence, what it means, the mend. Their data is hostile and escaped by the templates."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from django.urls import NoReverseMatch, reverse
+from django.utils.translation import gettext as _
+
+from notifications.models import Kind, Notification
+from panel.templatetags.panel import day_label
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """One notification as shown. `post_url`: a form's address for Yes; `href` + `action`: the mend as a link."""
+
+    row: Notification
+    icon: str
+    subject: str
+    text: str
+    detail: str = ""
+    tone: str = ""
+    href: str = ""
+    action: str = ""
+    post_url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NoticeDay:
+    """News of one day."""
+
+    label: str
+    notices: list[Notice]
+
+
+def notices_of(rows: Iterable[Notification]) -> list[Notice]:
+    """Each notification in words; of an unknown kind, its kind's label."""
+    return [_SENTENCES.get(row.kind, _other)(row) for row in rows]
+
+
+def days_of(notices: Iterable[Notice]) -> list[NoticeDay]:
+    """The notices under the heads of their days, order kept."""
+    days: list[NoticeDay] = []
+    for notice in notices:
+        label = day_label(notice.row.created_at)
+        if not days or days[-1].label != label:
+            days.append(NoticeDay(label, []))
+        days[-1].notices.append(notice)
+    return days
+
+
+def _url(name: str, *args: Any) -> str:
+    try:
+        return reverse(f"panel:{name}", args=args)
+    except NoReverseMatch:
+        return ""
+
+
+def _address(row: Notification) -> str:
+    return row.email_account.address if row.email_account else str(row.data.get("address", ""))
+
+
+def _download_question(row: Notification) -> Notice:
+    return Notice(
+        row, "download", _address(row), _("was added."),
+        _("Download the emails of the last week?") if not row.closed_at else _("The question is answered."),
+        href=_url("email_account", row.email_account_id), action=_("Change settings"),
+        post_url=_url("answer_download", row.email_account_id),
+    )  # fmt: skip
+
+
+def _sign_in_again(row: Notification) -> Notice:
+    detail = _("Its server no longer accepts the sign-in. Nothing was lost: new mail waits on the server.")
+    return Notice(
+        row, "key-round", _address(row), _("cannot receive."), detail, "danger",
+        href=_url("email_account", row.email_account_id), action=_("Sign in again"),
+    )  # fmt: skip
+
+
+def _sync_trouble(row: Notification) -> Notice:
+    detail = str(row.data.get("problem") or _("Its server does not answer. Nothing was lost; we keep trying."))
+    return Notice(
+        row, "circle-alert", _address(row), _("has stopped receiving."), detail, "danger",
+        href=_url("email_account", row.email_account_id), action=_("Look"),
+    )  # fmt: skip
+
+
+def _download_done(row: Notification) -> Notice:
+    count = row.data.get("stored")
+    detail = _("%(count)s emails, newest first.") % {"count": count} if count is not None else ""
+    url = f"{reverse('panel:inbox')}?account={row.email_account_id}" if row.email_account_id else reverse("panel:inbox")
+    return Notice(row, "check", _address(row), _("is downloaded"), detail, href=url)
+
+
+def _domain_proposal(row: Notification) -> Notice:
+    domain, provider = str(row.data.get("domain", "")), str(row.data.get("provider", ""))
+    detail = _("Chosen by hand and proven by a sign-in: its mail is run by %(provider)s.") % {"provider": provider}
+    url = _url("proposals") or str(row.data.get("url", "")) * str(row.data.get("url", "")).startswith("/admin/")
+    return Notice(row, "at-sign", domain, _("waits for your approval."), detail, "warn", href=url, action=_("Look"))
+
+
+def _shared_with_you(row: Notification) -> Notice:
+    by = str(row.data.get("by", ""))
+    url = f"{reverse('panel:inbox')}?account={row.email_account_id}" if row.email_account_id else ""
+    detail = _("By %(name)s.") % {"name": by} if by else ""
+    return Notice(row, "users-round", _address(row), _("was shared with you"), detail, href=url)
+
+
+def _other(row: Notification) -> Notice:
+    return Notice(row, "bell", _address(row), row.get_kind_display())
+
+
+_SENTENCES = {
+    Kind.DOWNLOAD_QUESTION.value: _download_question,
+    Kind.SIGN_IN_AGAIN.value: _sign_in_again,
+    Kind.SYNC_TROUBLE.value: _sync_trouble,
+    Kind.DOWNLOAD_DONE.value: _download_done,
+    Kind.DOMAIN_PROPOSAL.value: _domain_proposal,
+    Kind.SHARED_WITH_YOU.value: _shared_with_you,
+}

@@ -1,0 +1,32 @@
+"""The sheet of keys."""
+
+from __future__ import annotations
+
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_GET
+
+
+@login_required
+@require_GET
+def keys(request: HttpRequest) -> HttpResponse:
+    """What each key does: a page, or a dialog for htmx."""
+    groups = [
+        (_("Move"), [(_("Older"), ["j"]), (_("Newer"), ["k"]), (_("Open"), ["o"]), (_("Back to the list"), ["u"])]),
+        (_("This email"), [(_("Mark as processed"), ["e"]), (_("Undo"), ["z"])]),
+        (
+            _("Go to"),
+            [
+                (_("Email"), ["g", "i"]),
+                (_("Sent"), ["g", "s"]),
+                (_("Drafts"), ["g", "d"]),
+                (_("Contacts"), ["g", "c"]),
+                (_("Notifications"), ["g", "n"]),
+            ],
+        ),
+        (_("Anywhere"), [(_("Search"), ["/"]), (_("These keys"), ["?"]), (_("Close"), ["Esc"])]),
+    ]
+    template = "panel/_keys.html" if request.headers.get("HX-Request") else "panel/keys.html"
+    return render(request, template, {"groups": groups})

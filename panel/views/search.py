@@ -1,0 +1,25 @@
+"""Search: the same rows, newest first, of what the user may see."""
+
+from __future__ import annotations
+
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_GET
+
+from panel.filters import read_address
+from panel.finding import find
+from panel.lists import list_context
+from panel.rows import make_rows
+
+
+@login_required
+@require_GET
+def search(request: HttpRequest) -> HttpResponse:
+    """Results of `q` as rows; the operators are those of mail.search."""
+    address = read_address(request.GET)
+    if not address.query:
+        return redirect("panel:inbox")
+    found = find(request.user, address.query, request.GET.get("page", ""))
+    context = {"address": address, "found": found, "rows": make_rows(found.threads, address)}
+    return render(request, "panel/search.html", context | list_context(request, address))

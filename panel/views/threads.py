@@ -1,0 +1,103 @@
+"""The Email tab: the list, a thread opened beside it, marks. Each address gives a full page; htmx gets fragments."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib.auth.decorators import login_required
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_GET, require_POST
+
+from mail.queries import Cursor, folder_names, neighbours, newer_threads, open_thread, thread_page
+from panel.filters import ListAddress, read_address
+from panel.letters import fold, make_letters, opened_by_default
+from panel.lists import list_context
+from panel.rows import by_day, chips_of, make_rows
+from panel.services.marks import mark_thread, request_sync
+from panel.templatetags.panel import day_label
+
+
+@login_required
+@require_GET
+def inbox(request: HttpRequest) -> HttpResponse:
+    """The list: a full page; `after=` the next rows; `until=` the first rows grown by what arrived."""
+    address = read_address(request.GET)
+    until, after = Cursor.read(request.GET.get("until", "")), Cursor.read(request.GET.get("after", ""))
+    if until and request.headers.get("HX-Request"):
+        page = newer_threads(request.user, address.filters, until)
+    else:
+        page = thread_page(request.user, address.filters, after)
+    context = {"address": address, "page": page, "days": by_day(make_rows(page.threads, address))}
+    if request.headers.get("HX-Request") and until:
+        return render(request, "panel/_days.html", context)
+    if request.headers.get("HX-Request") and after:
+        return render(request, "panel/_rows.html", context | {"is_more": True, "previous_label": day_label(after.at)})
+    context |= list_context(request, address)
+    fragment = request.headers.get("HX-Request") and "rows" in request.GET
+    return render(request, "panel/_rows.html" if fragment else "panel/inbox.html", context)
+
+
+@login_required
+@require_GET
+def thread(request: HttpRequest, thread_id: int) -> HttpResponse:
+    """A thread beside its list; htmx gets the letter (and the context column out of band)."""
+    address = read_address(request.GET)
+    context = _thread_context(request, thread_id, address)
+    if request.headers.get("HX-Request") and not request.headers.get("HX-History-Restore-Request"):
+        return render(request, "panel/_thread.html", context | {"is_fragment": True})
+    page = thread_page(request.user, address.filters, Cursor.read(request.GET.get("after", "")))
+    context |= {"page": page, "days": by_day(make_rows(page.threads, address))}
+    return render(request, "panel/thread.html", context | list_context(request, address))
+
+
+def _thread_context(request: HttpRequest, thread_id: int, address: ListAddress) -> dict[str, Any]:
+    opened = open_thread(request.user, thread_id)
+    if opened is None or not opened.messages:
+        raise Http404
+    asked = request.GET.get("message", "")
+    for message in opened.messages:
+        message.email_account = opened.thread.email_account
+    letters = make_letters(
+        opened.messages, opened_by_default(opened.messages, int(asked) if asked.isdigit() else None), request.user
+    )
+    newer, older = neighbours(request.user, address.filters, opened.thread)
+    return {
+        "address": address,
+        "opened": opened,
+        "thread": opened.thread,
+        "letters": fold(letters),
+        "chips": chips_of([thread_id]).get(thread_id, []),
+        "newer_url": address.thread_url(newer) if newer else "",
+        "older_url": address.thread_url(older) if older else "",
+        "folder_names": folder_names(opened.messages[-1].pk),
+        "section": "email",
+    }
+
+
+@login_required
+@require_POST
+def mark(request: HttpRequest, thread_id: int) -> HttpResponse:
+    """Mark a thread: `read` and `processed` are "1", "0" or absent. Answers with what changed, out of band."""
+    marks = {name: request.POST.get(name) == "1" for name in ("read", "processed") if request.POST.get(name)}
+    changed = mark_thread(
+        user=request.user, thread_id=thread_id, is_read=marks.get("read"), is_processed=marks.get("processed")
+    )
+    if changed is None:
+        raise Http404
+    address = read_address(request.GET)
+    if not request.headers.get("HX-Request"):
+        return redirect(address.url)
+    context = {"thread": changed, "address": address, "row": make_rows([changed], address)[0], "marks": marks}
+    return render(request, "panel/_marked.html", context | {"is_quiet": "quiet" in request.POST, "section": "email"})
+
+
+@login_required
+@require_POST
+def synchronize(request: HttpRequest) -> HttpResponse:
+    """Ask the servers for new mail now: of one mailbox (`account`) or of all."""
+    address = read_address(request.GET)
+    asked = request_sync(user=request.user, email_account_id=address.filters.email_account_id)
+    if not request.headers.get("HX-Request"):
+        return redirect(address.url)
+    return render(request, "panel/_synchronizing.html", {"accounts": asked})
