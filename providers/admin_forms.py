@@ -13,8 +13,44 @@ from providers.server_rules import NewServer, server_errors
 from providers.services import clean_domain
 
 
+class DomainListField(forms.CharField):
+    """Domains, one on a line, kept as a list."""
+
+    widget = forms.Textarea
+
+    def prepare_value(self, value: Any) -> Any:
+        """Show a list as lines."""
+        return "\n".join(value) if isinstance(value, list) else value
+
+    def to_python(self, value: Any) -> Any:
+        """Return normalised domains. Raises ValidationError naming the first line that is none."""
+        if isinstance(value, list):
+            return value
+        return [_clean(line) for line in super().to_python(value).splitlines()[:200] if line.strip()]
+
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        """Compare what was meant, not how it was typed."""
+        try:
+            return (initial or []) != self.to_python(data)
+        except forms.ValidationError:
+            return True
+
+
+def _clean(text: str) -> str:
+    try:
+        return clean_domain(text)
+    except forms.ValidationError as error:
+        raise forms.ValidationError(error.messages) from None
+
+
 class ProviderForm(forms.ModelForm):
     """A provider: at least one direction is switched on while mail programs get in at all."""
+
+    mx_suffixes = DomainListField(
+        label=_("MX suffixes"),
+        required=False,
+        help_text=_("Endings of the names of its MX hosts, one on a line: the DNS then names this provider"),
+    )
 
     def clean(self) -> dict[str, Any]:
         """Check what belongs together."""
@@ -58,10 +94,7 @@ class DomainForm(forms.ModelForm):
 
     def clean_domain(self) -> str:
         """Return the normalised domain."""
-        try:
-            return clean_domain(self.cleaned_data["domain"])
-        except forms.ValidationError as error:
-            raise forms.ValidationError(error.messages) from None
+        return _clean(self.cleaned_data["domain"])
 
     def clean(self) -> dict[str, Any]:
         """Take over the removed row of this domain, if there is one."""

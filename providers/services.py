@@ -51,7 +51,7 @@ def clean_domain(text: str) -> str:
     """Return the normalised domain. Raises ValidationError on the field "domain"."""
     text = text.strip().removeprefix("@")
     domain = normalise_domain(text)
-    if not domain or "." not in domain or domain.startswith("["):
+    if "." not in domain or domain.startswith("["):
         said = _("“%(text)s” is no domain. Write what stands after the @, for example example.org.")
         raise ValidationError({"domain": said % {"text": text[:100]}})
     return domain

@@ -61,6 +61,16 @@ def test_edited_servers_are_remembered_and_survive_a_load(admin: Client, catalog
     assert provider.servers.get(protocol="imap").host == "imap.proxy.example"
 
 
+def test_mx_suffixes_are_written_one_on_a_line(admin: Client, catalogue: None) -> None:
+    provider = Provider.objects.get(key="fastmail")
+    url = reverse("admin:providers_provider_change", args=[provider.pk])
+    answer = admin.post(url, _form(admin, url, mx_suffixes="messagingengine.com\nno domain"))
+    assert answer.status_code == 200 and "is no domain" in answer.content.decode()
+    admin.post(url, _form(admin, url, mx_suffixes="messagingengine.com\r\n MX.Other.example \r\n"))
+    provider.refresh_from_db()
+    assert provider.mx_suffixes == ["messagingengine.com", "mx.other.example"]
+
+
 def test_a_wrong_server_is_refused_at_its_field(admin: Client, catalogue: None) -> None:
     provider = Provider.objects.get(key="fastmail")
     url = reverse("admin:providers_provider_change", args=[provider.pk])
