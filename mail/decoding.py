@@ -225,7 +225,7 @@ def decode_words(value: str) -> str:
     position = 0
     for match in _WORD.finditer(value):
         between = value[position : match.start()]
-        data = _word_bytes(match[2], match[3])
+        data = _word_bytes(match[2], match[3], match[1])
         if waiting and not between.strip() and position:
             if label == match[1].lower():
                 waiting += data
@@ -245,8 +245,11 @@ def decode_words(value: str) -> str:
     return "".join(out)
 
 
-def _word_bytes(kind: str, text: str) -> bytes:
-    raw = text.encode("utf-8", "replace")
+def _word_bytes(kind: str, text: str, label: str) -> bytes:
+    try:
+        raw = text.encode("ascii" if text.isascii() else codec_for(label) or "utf-8")
+    except UnicodeError:  # 8-bit bytes inside of a word, of another charset than the word's
+        raw = text.encode("utf-8", "replace")
     if kind in "bB":
         return base64_bytes(raw)
     return binascii.a2b_qp(raw.replace(b" ", b"_"), header=True)

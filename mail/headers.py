@@ -17,16 +17,20 @@ from mail.types import Address
 MAX_VALUE = 64 * 1024  # bytes of one header's value that are decoded
 MAX_FIELDS = 2000  # header fields read of one entity
 
-_FIELD = re.compile(rb"([!-9;-~]{1,200})[ \t]*:([^\n]*(?:\n[ \t]+[^\n]*)*)(?:\n|\Z)")
+_FIELD = re.compile(rb"([!-9;-~\x80-\xff]{1,200})[ \t]*:([^\n]*(?:\n[ \t]+[^\n]*)*)(?:\n|\Z)")
 _BLANK = re.compile(rb"\r?\n")
 _FROM_LINE = re.compile(rb">?From [^\n]*\n")
 _KNOWN_FIELD = re.compile(
     rb"(?im)^(?:from|to|cc|subject|date|mime-version|content-(?:type|transfer-encoding|disposition|id)|received"
     rb"|message-id|reply-to|sender|return-path|x-[a-z0-9-]{2,60})[ \t]*:"
 )
-_FOLD = re.compile(rb"\r?\n[ \t]*")
+_FOLD = re.compile(rb"[ \t\r]*\n[ \t]*")
+# A semicolon or, since some forget it, white space before the name; a value may be an encoded word though it must not.
+# A semicolon or, since some forget it, white space before the name; an unquoted value runs to the next parameter, since
+# some write spaces and encoded words there.
 _PARAMETER = re.compile(
-    r";\s*([^\s=;\"]{1,100})\s*=\s*(?:\"([^\"\\]*(?:\\.[^\"\\]*)*)\"|((?:=\?[^?;]{1,60}\?[bBqQ]\?[^?]{0,1000}\?=\s*)+|[^;\"]*))",
+    r"[;\s]\s*([^\s=;\"]{1,100})\s{0,50}=\s*(?:\"([^\"\\]*(?:\\.[^\"\\]*)*)\""
+    r"|((?:=\?[^?;\s]{1,60}\?[bBqQ]\?[^?]{0,1000}\?=\s*)*[^;\"]{0,1000}?)(?=\s{0,50}(?:[;\"]|\Z)|\s{1,50}[^\s;=\"]{1,40}=))",
     re.S,
 )
 _TYPE = re.compile(r"\s*([A-Za-z0-9!#$&^_.+-]{1,100})\s*/\s*([A-Za-z0-9!#$&^_.+-]{1,100})")
@@ -83,7 +87,7 @@ def read_fields(data: bytes, start: int, end: int) -> tuple[Fields, int]:
         if not data[position:line_end].strip():
             position = line_end
             continue
-        if not _KNOWN_FIELD.search(data, line_end, min(end, line_end + 20_000)):
+        if data.startswith(b"--", position) or not _KNOWN_FIELD.search(data, line_end, min(end, line_end + 20_000)):
             return fields, position
         if last:
             last[-1] += b"\n " + data[position:line_end].rstrip(b"\n")
@@ -131,9 +135,11 @@ def parse_parameters(value: bytes) -> dict[str, str]:
 
     Undoes RFC 2231 (charset, continuations, out of order), RFC 2047 where senders wrongly used it, and 8-bit bytes.
     """
-    if b";" not in value:
+    if b"=" not in value:
         return {}
     text = raw_text(value, 16 * 1024)
+    if "(" in text and '"' not in text and "name" not in text.lower():
+        text = without_comments(text)
     plain: dict[str, str] = {}
     pieces: dict[str, list[tuple[int, bool, str]]] = {}
     for match in _PARAMETER.finditer(text):
@@ -171,7 +177,8 @@ def _join_extended(found: list[tuple[int, bool, str]]) -> str:
 
 def content_type(value: bytes) -> str:
     """Return "type/subtype" in lower case, "" where the value names none."""
-    match = _TYPE.match(value[:300].decode("latin-1"))
+    text = value[:300].decode("latin-1")
+    match = _TYPE.match(without_comments(text) if "(" in text else text)
     return f"{match[1]}/{match[2]}".lower() if match else ""
 
 
@@ -212,9 +219,11 @@ def message_id(value: bytes) -> str:
 
 def parse_date(value: bytes) -> datetime | None:
     """Return a Date value as aware UTC, None where nobody can read it. Tolerates the obsolete and the broken forms."""
-    text = clean_line(decode_words(raw_text(value, 300)), 200)
+    text = clean_line(decode_words(raw_text(value, 400)), 300)
     if not text:
         return None
+    if "(" in text:
+        text = without_comments(text)
     text = _ZONE.sub(r" \1\2\3", text)
     try:
         found = parsedate_tz(text)
@@ -229,6 +238,19 @@ def parse_date(value: bytes) -> datetime | None:
         return moment.astimezone(UTC) + leap
     except (ValueError, OverflowError, TypeError, IndexError):
         return None
+
+
+def without_comments(text: str) -> str:
+    """Return a structured value without its comments, nested ones included (RFC 5322 3.2.2); not for quoted strings."""
+    out, depth = [], 0
+    for piece in re.split(r"([()])", text):
+        if piece == "(":
+            depth += 1
+        elif piece == ")":
+            depth = max(0, depth - 1)
+        elif not depth:
+            out.append(piece)
+    return " ".join(out).strip()
 
 
 def _parse_iso(text: str) -> datetime | None:

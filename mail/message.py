@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Protocol
 
-from mail.bodies import disposition, join_html, join_text, parsed_part, sort_leaves
+from mail.bodies import join_html, join_text, parsed_part, sort_leaves
 from mail.decoding import decode_charset
 from mail.headers import (
     Fields,
@@ -179,11 +179,9 @@ def make_snippet(text: str) -> str:
 
 
 def _with_embedded(text: str, attachments: Sequence[Node], problems: dict[str, None]) -> str:
-    """Append the text of embedded messages: all where there is no other text, else those that are shown inline."""
+    """Append the text of embedded messages under their main headers, so that it is read and found."""
     pieces = [text] if text else []
     for node in [node for node in attachments if node.is_message][:MAX_EMBEDDED]:
-        if text and disposition(node) == "attachment":
-            continue
         inner = node.children[0]
         layout = sort_leaves(inner)
         body = join_text(layout.text, problems)
@@ -194,7 +192,7 @@ def _with_embedded(text: str, attachments: Sequence[Node], problems: dict[str, N
             if first(inner.fields, name)
         ]
         pieces.append(_with_embedded("\n".join(head) + "\n\n" + body, layout.attachments, problems).strip())
-    if not pieces and attachments and all(node.type.startswith("text/") for node in attachments[:1]):
+    if not pieces and attachments and attachments[0].type.startswith("text/"):
         return join_text(list(attachments[:1]), problems)
     return "\n\n".join(pieces)[:2_000_000]
 
