@@ -23,7 +23,8 @@ from drivers.errors import AuthenticationFailed, DriverError
 from drivers.registry import mailbox_driver, sending_driver
 from drivers.types import AuthKind, CheckReport, Login, Security, ServerAddress
 
-STUCK_AFTER = timedelta(seconds=90)
+STUCK_AFTER = timedelta(seconds=90)  # a running one: its worker died
+LOST_AFTER = timedelta(seconds=5)  # a waiting one: nobody heard the ring
 CHECK_TIMEOUT = 15.0  # seconds for each network step: a person is looking
 
 
@@ -34,7 +35,7 @@ class _NoPassword(AuthenticationFailed):
 def due_checks() -> list[int]:
     """Ids of checks that nobody works on (the ring was lost) or whose worker died; ring each once more."""
     now = timezone.now()
-    waiting = Q(state=CheckState.WAITING, setup__expires_at__gt=now)
+    waiting = Q(state=CheckState.WAITING, started_at__lt=now - LOST_AFTER, setup__expires_at__gt=now)
     stuck = Q(state=CheckState.RUNNING, started_at__lt=now - STUCK_AFTER, setup__expires_at__gt=now)
     rows = SetupCheck.objects.filter(waiting | stuck).exclude(kind=CheckKind.FOLDERS)
     return list(rows.order_by("pk").values_list("pk", flat=True)[:50])
@@ -43,7 +44,7 @@ def due_checks() -> list[int]:
 def requeue_stuck_checks() -> list[int]:
     """Put checks of dead workers back to waiting; returns the ids that are due."""
     SetupCheck.objects.filter(state=CheckState.RUNNING, started_at__lt=timezone.now() - STUCK_AFTER).update(
-        state=CheckState.WAITING, started_at=None
+        state=CheckState.WAITING, started_at=timezone.now() - LOST_AFTER
     )
     return due_checks()
 

@@ -7,6 +7,7 @@ replaces a working credential only here.
 from __future__ import annotations
 
 from django.db import IntegrityError, transaction
+from django.utils import timezone
 from django.utils.text import slugify
 
 from accounts.models import AccountState, Credential, EmailAccount, EmailAccountServer, MailboxSetup
@@ -103,6 +104,7 @@ def _email_account(setup: MailboxSetup) -> EmailAccount:
         again = EmailAccount.objects.select_for_update(of=("self",)).get(pk=setup.email_account_id)
         if again.state == AccountState.NEEDS_SIGN_IN:
             again.state = AccountState.ACTIVE if again.answered_at else AccountState.CONNECTED
+        again.sync_requested_at = again.next_sync_at = timezone.now()
         return again
     there = EmailAccount.objects.select_for_update(of=("self",)).filter(address_key=setup.address).first()
     if there is not None:

@@ -139,8 +139,6 @@ def _forget_candidate(setup: MailboxSetup) -> None:
 def give_password(setup: MailboxSetup, *, password: str, user_name: str = "") -> list[int]:
     """Keep the candidate and begin the checks; returns the ids to ring. Raises WizardError after too many tries."""
     setup = MailboxSetup.objects.select_for_update(of=("self",)).get(pk=setup.pk)
-    if setup.attempt >= MAX_ATTEMPTS:
-        raise WizardError(_("Too many tries with this address. Start again tomorrow."))
     setup.user_name = clean_line(user_name, 320)
     setup.save(update_fields=["user_name"])
     store_secret(password, setup=setup)
@@ -149,10 +147,19 @@ def give_password(setup: MailboxSetup, *, password: str, user_name: str = "") ->
 
 @transaction.atomic
 def begin_checks(setup: MailboxSetup) -> list[int]:
-    """Fresh check rows for the candidate that is kept; returns the ids to ring (folders are read while receiving)."""
+    """Fresh check rows for the candidate that is kept; returns the ids to ring (folders are read while receiving).
+
+    Raises WizardError after too many tries.
+    """
+    if setup.attempt >= MAX_ATTEMPTS:
+        raise WizardError(_("Too many tries with this address. Start again tomorrow."))
     setup.checks.all().delete()
     kinds = checks_for(chosen(setup.servers))
-    rows = [SetupCheck.objects.create(setup=setup, kind=kind, position=place) for place, kind in enumerate(kinds)]
+    now = timezone.now()
+    rows = [
+        SetupCheck.objects.create(setup=setup, kind=kind, position=place, started_at=now)
+        for place, kind in enumerate(kinds)
+    ]
     setup.attempt += 1
     setup.stage = Stage.CHECKING
     setup.save(update_fields=["attempt", "stage"])

@@ -1,0 +1,93 @@
+"""What the wizard asks. Invariant: a password field is never bound to a value when it is rendered."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.utils.translation import gettext_lazy as _
+
+from accounts.setup import ChosenServer
+from base.addresses import is_valid, normalise_address
+from providers.models import LoginFormat
+
+SECURITY = {
+    "imap": [("ssl", "SSL/TLS"), ("starttls", "STARTTLS"), ("none", _("None"))],
+    "smtp": [("starttls", "STARTTLS"), ("ssl", "SSL/TLS"), ("none", _("None"))],
+}
+
+
+class AddressForm(forms.Form):
+    """The mailbox's address."""
+
+    address = forms.CharField(max_length=320, strip=True)
+
+    def clean_address(self) -> str:
+        """One complete address, normalised."""
+        address = normalise_address(self.cleaned_data["address"])
+        if not is_valid(address):
+            raise forms.ValidationError(_("The address is not complete: it needs a name, an @ and a domain."))
+        return address
+
+
+class PasswordForm(forms.Form):
+    """The password, and the user name where it is not the address."""
+
+    password = forms.CharField(max_length=1000, strip=False, widget=forms.PasswordInput(render_value=False))
+    user_name = forms.CharField(max_length=320, required=False)
+
+    def __init__(self, *args: Any, needs_user_name: bool = False, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["user_name"].required = needs_user_name
+        self.fields["password"].error_messages["required"] = _("Type the password.")
+        self.fields["user_name"].error_messages["required"] = _("Type the user name that the server expects.")
+
+
+class ServersForm(forms.Form):
+    """Servers typed in by somebody who may manage servers. Sending may be left out: then the mailbox only receives."""
+
+    name = forms.CharField(max_length=120, label=_("Name"))
+    imap_host = forms.CharField(max_length=253)
+    imap_port = forms.IntegerField(min_value=1, max_value=65535, initial=993)
+    imap_security = forms.ChoiceField(choices=SECURITY["imap"], initial="ssl")
+    smtp_host = forms.CharField(max_length=253, required=False)
+    smtp_port = forms.IntegerField(min_value=1, max_value=65535, initial=587, required=False)
+    smtp_security = forms.ChoiceField(choices=SECURITY["smtp"], initial="starttls", required=False)
+    login_format = forms.ChoiceField(
+        choices=[
+            (LoginFormat.ADDRESS.value, _("The whole email address")),
+            (LoginFormat.MAILBOX_NAME.value, _("The part before @")),
+            (LoginFormat.MANUAL.value, _("Typed by each person")),
+        ],
+        initial=LoginFormat.ADDRESS.value,
+    )
+
+    def _host(self, field: str) -> str:
+        host = self.cleaned_data[field].strip().strip("[]").rstrip(".").lower()
+        if any(c.isspace() or c in "/@\\\x00" for c in host):
+            raise forms.ValidationError(_("Only the name of the server, like mail.example.org."))
+        return host
+
+    def clean_imap_host(self) -> str:
+        """A host name without scheme or path."""
+        return self._host("imap_host")
+
+    def clean_smtp_host(self) -> str:
+        """A host name without scheme or path, or nothing."""
+        return self._host("smtp_host")
+
+    def servers(self) -> tuple[ChosenServer, ...]:
+        """What was typed, after is_valid()."""
+        data = self.cleaned_data
+        kinds = ["imap"] + (["smtp"] if data["smtp_host"] else [])
+        ports = {"imap": 993, "smtp": 587}
+        return tuple(
+            ChosenServer(
+                protocol=kind,
+                host=data[f"{kind}_host"],
+                port=data[f"{kind}_port"] or ports[kind],
+                security=data[f"{kind}_security"] or SECURITY[kind][0][0],
+                login_format=data["login_format"],
+            )
+            for kind in kinds
+        )

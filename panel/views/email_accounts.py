@@ -1,0 +1,184 @@
+"""Settings of an email account: state, name, download, folders, sending, removal. Who may set it up sees the page."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_POST
+
+from accounts import services
+from accounts.models import AccountState, EmailAccount, Period, ShareLevel
+from accounts.queries import (
+    account_for_settings,
+    accounts_for_settings,
+    may_be_shared_with,
+    own_account,
+    shares_of,
+)
+from mail.folders import set_followed
+from mail.queries import visible_messages
+from mail.tasks import erase_email_account
+from panel.forms.email_accounts import EmailAccountForm
+from panel.services.account_state import state_line, state_lines, trouble_of
+from panel.services.folder_tree import counts, folder_tree
+from panel.services.signature import clean_signature
+from panel.services.wizard import answered
+from panel.views.wizard import get_or_post
+from sync.status import ledger
+from sync.tasks import refresh_folders, sync_email_account
+
+
+def to_set_up(request: HttpRequest, email_account_id: int) -> EmailAccount:
+    """The email account that this person may set up. Raises Http404 for all others."""
+    found = account_for_settings(request.user, email_account_id)  # type: ignore[arg-type]
+    if found is None:
+        raise Http404
+    return found
+
+
+def owned(request: HttpRequest, email_account_id: int) -> EmailAccount:
+    """The email account that this person owns. Raises Http404 for all others."""
+    found = own_account(request.user, email_account_id)  # type: ignore[arg-type]
+    if found is None:
+        raise Http404
+    return found
+
+
+@login_required
+@get_or_post
+def email_account(request: HttpRequest, email_account_id: int) -> HttpResponse:
+    """The page; saving it answers the first question when that is still open."""
+    account = to_set_up(request, email_account_id)
+    form = EmailAccountForm(request.POST or None, email_account=account)
+    if request.method == "POST" and form.is_valid():
+        _save(account, form.cleaned_data)
+        if account.state == AccountState.CONNECTED and "download" in request.POST:
+            services.answer_download(account, yes=True)
+            answered(account)
+        if account.state == AccountState.ACTIVE:
+            sync_email_account.delay_on_commit(account.pk)
+        messages.success(request, _("Saved."))
+        return redirect("panel:email_account", account.pk)
+    return render(request, "settings/email_account.html", _context(request, account, form))
+
+
+def _save(account: EmailAccount, data: dict[str, Any]) -> None:
+    services.change_signature(
+        account, display_name=data["display_name"], signature_html=clean_signature(data["signature_html"])
+    )
+    services.change_download(account, period=data["period"], auto_download=data["auto_download"])
+    services.change_sending(account, can_send=data["can_send"], is_default_sender=data["is_default_sender"])
+    if data["has_folders"]:
+        set_followed(account, [folder.pk for folder in data["folders"]])
+
+
+def _context(request: HttpRequest, account: EmailAccount, form: EmailAccountForm) -> dict[str, Any]:
+    accounts = accounts_for_settings(request.user)  # type: ignore[arg-type]
+    servers = list(account.servers.all())
+    host = next((server.host for server in servers if server.protocol != "smtp"), "")
+    tree = folder_tree(account)
+    followed, total = counts(tree)
+    is_owner = account.owner_id == request.user.pk
+    users, groups = may_be_shared_with(account) if is_owner else ([], [])
+    figures = ledger(account)
+    return {
+        "lines": state_lines(accounts),
+        "account": account,
+        "form": form,
+        "line": state_line(account, figures.pending),
+        "trouble": trouble_of(account, host),
+        "ledger": figures,
+        "bar_end": figures.stored + figures.filtered,
+        "tree": tree,
+        "followed": followed,
+        "folder_total": total,
+        "periods": Period.choices,
+        "signature": clean_signature(account.signature_html),
+        "has_sender": any(server.protocol == "smtp" for server in servers),
+        "servers": servers,
+        "is_owner": is_owner,
+        "shares": shares_of(account),
+        "users": users,
+        "groups": groups,
+        "levels": ShareLevel.choices,
+        "message_count": visible_messages(request.user).filter(email_account=account).count(),
+    }
+
+
+@login_required
+@require_POST
+def answer_download(request: HttpRequest, email_account_id: int) -> HttpResponse:
+    """*Yes* of the notification and of the banner; `answer=no` means only new mail from today on."""
+    account = to_set_up(request, email_account_id)
+    if account.state == AccountState.CONNECTED:
+        services.answer_download(account, yes=request.POST.get("answer") != "no")
+        answered(account)
+        sync_email_account.delay_on_commit(account.pk)
+    return redirect("panel:inbox")
+
+
+@login_required
+@require_POST
+def sync_now(request: HttpRequest, email_account_id: int) -> HttpResponse:
+    """Synchronise at once."""
+    account = to_set_up(request, email_account_id)
+    if services.request_sync(account):
+        sync_email_account.delay_on_commit(account.pk)
+        messages.success(request, _("Synchronizing %(address)s.") % {"address": account.address})
+    return redirect("panel:email_account", account.pk)
+
+
+@login_required
+@require_POST
+def read_folders(request: HttpRequest, email_account_id: int) -> HttpResponse:
+    """Ask the server for its list of folders once more."""
+    account = to_set_up(request, email_account_id)
+    if account.state in (AccountState.CONNECTED, AccountState.ACTIVE, AccountState.PAUSED):
+        refresh_folders.delay_on_commit(account.pk)
+        messages.success(request, _("The list of folders is being read; reload the page in a moment."))
+    return redirect("panel:email_account", account.pk)
+
+
+@login_required
+@require_POST
+def pause(request: HttpRequest, email_account_id: int) -> HttpResponse:
+    """Stop receiving until resumed."""
+    account = to_set_up(request, email_account_id)
+    services.pause(account)
+    return redirect("panel:email_account", account.pk)
+
+
+@login_required
+@require_POST
+def resume(request: HttpRequest, email_account_id: int) -> HttpResponse:
+    """Receive again."""
+    account = to_set_up(request, email_account_id)
+    if services.resume(account):
+        sync_email_account.delay_on_commit(account.pk)
+    return redirect("panel:email_account", account.pk)
+
+
+@login_required
+@get_or_post
+def remove(request: HttpRequest, email_account_id: int) -> HttpResponse:
+    """The question, with the act and the number; then stop and keep, or erase in slices."""
+    account = owned(request, email_account_id)
+    count = visible_messages(request.user).filter(email_account=account).count()
+    if request.method != "POST":
+        return render(request, "settings/remove.html", {"account": account, "message_count": count})
+    erase = request.POST.get("act") == "erase"
+    services.remove_email_account(account, erase=erase)
+    answered(account)
+    if erase:
+        erase_email_account.delay_on_commit(account.pk)
+        messages.success(request, _("%(address)s is being erased.") % {"address": account.address})
+        return redirect("panel:settings")
+    messages.success(
+        request, _("%(address)s was stopped; its mail stays readable here.") % {"address": account.address}
+    )
+    return redirect("panel:email_account", account.pk)
