@@ -6,6 +6,9 @@ import struct
 import zlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
+
+WIDTH, HEIGHT, FRAME = 160, 120, 65
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,36 +69,44 @@ def _pdf_text(text: str) -> bytes:
     return escaped.encode("cp1252", "replace")
 
 
-def lantern_png(hue: int, width: int = 160, height: int = 120) -> bytes:
-    """A lantern that glows in the dusk, in one of 360 colours (PNG, ISO/IEC 15948)."""
-    rows = bytearray()
-    for y in range(height):
-        rows.append(0)
-        for x in range(width):
-            rows += bytes(_pixel(x / width - 0.5, y / height - 0.5, hue))
-    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(bytes(rows), 9)), (b"IEND", b""))
+def lantern_png(hue: int) -> bytes:
+    """A lantern that glows in the dusk, in one of 360 colours (a PNG with a palette, ISO/IEC 15948)."""
+    header = struct.pack(">IIBBBBB", WIDTH, HEIGHT, 8, 3, 0, 0, 0)
+    chunks = ((b"IHDR", header), (b"PLTE", _palette(hue)), (b"IDAT", _picture()), (b"IEND", b""))
     return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(kind, data) for kind, data in chunks)
 
 
-def _pixel(x: float, y: float, hue: int) -> tuple[int, int, int]:
-    red, green, blue = _wheel(hue)
-    glow = max(0.0, 1 - (x * x * 6 + (y - 0.05) * (y - 0.05) * 4) * 1.4)
+@cache
+def _picture() -> bytes:
+    """How much light falls on each point (0 to 64, FRAME for the brass), the same for every colour."""
+    rows = bytearray()
+    for y in range(HEIGHT):
+        rows.append(0)
+        rows += bytes(_light(x / WIDTH - 0.5, y / HEIGHT - 0.5) for x in range(WIDTH))
+    return zlib.compress(bytes(rows), 9)
+
+
+def _light(x: float, y: float) -> int:
     body = abs(x) < 0.16 - 0.05 * abs(y) and -0.22 < y < 0.3
-    frame = body and (abs(x) > 0.13 or abs(x) < 0.008 or y < -0.18 or y > 0.26)
-    if frame:
-        return 38, 30, 24
-    light = 1.0 if body else 0.45 * glow
-    return tuple(int(base + (tint - base) * light) for base, tint in zip((24, 28, 48), (red, green, blue), strict=True))  # type: ignore[return-value]
+    if body and (abs(x) > 0.13 or abs(x) < 0.008 or y < -0.18 or y > 0.26):
+        return FRAME
+    glow = max(0.0, 1 - (x * x * 6 + (y - 0.05) * (y - 0.05) * 4) * 1.4)
+    return 64 if body else int(29 * glow)
 
 
-def _wheel(hue: int) -> tuple[int, int, int]:
-    angle = hue % 360 / 60
-    rising, place = int(255 * (1 - abs(angle % 2 - 1))), int(angle)
-    pure = ((255, rising, 0), (rising, 255, 0), (0, 255, rising), (0, rising, 255), (rising, 0, 255), (255, 0, rising))[
-        place
+def _palette(hue: int) -> bytes:
+    dusk, tint = (24, 28, 48), _wheel(hue)
+    steps = [
+        bytes(int(base + (top - base) * step / 64) for base, top in zip(dusk, tint, strict=True)) for step in range(65)
     ]
-    return tuple(min(255, 120 + channel // 2) for channel in pure)  # type: ignore[return-value]
+    return b"".join(steps) + bytes((38, 30, 24))
+
+
+def _wheel(hue: int) -> tuple[int, ...]:
+    angle = hue % 360 / 60
+    rising = int(255 * (1 - abs(angle % 2 - 1)))
+    pure = ((255, rising, 0), (rising, 255, 0), (0, 255, rising), (0, rising, 255), (rising, 0, 255), (255, 0, rising))
+    return tuple(min(255, 120 + channel // 2) for channel in pure[int(angle)])
 
 
 def _chunk(kind: bytes, data: bytes) -> bytes:

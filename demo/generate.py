@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from demo.compose import compose
 from demo.letters import Letter, placements, write_threads
-from demo.mailstore import MailStore
+from demo.mailstore import MailStore, StoredMail
 from demo.scripts import threads
 from demo.series import series_threads
+from demo.users import DemoUser
 
 MARKER = "first_start.json"
 
@@ -49,9 +51,12 @@ async def fill(store: MailStore, folder: Path) -> FirstStart:
     """Writes all letters and the marker; the mailboxes must be empty."""
     begun = FirstStart(folder / MARKER, datetime.now(UTC).replace(microsecond=0))
     letters = all_letters(begun.started_at)
+    folders: defaultdict[tuple[DemoUser, str], list[StoredMail]] = defaultdict(list)
     for letter in letters:
         raw = compose(letter)
         for place in placements(letter, letters, begun.started_at):
-            await store.deliver(place.user, place.folder, raw, when=letter.sent_at, flags=place.flags)
+            folders[place.user, place.folder].append(StoredMail(raw, letter.sent_at, place.flags))
+    for (user, folder), mails in folders.items():
+        await store.fill(user, folder, mails)
     begun.save()
     return begun

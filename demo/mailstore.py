@@ -7,10 +7,12 @@ the data folder's file system (it renames them into place), and locks left by a 
 from __future__ import annotations
 
 import asyncio
+import os
 import tempfile
 from argparse import Namespace
 from collections.abc import Iterable, Mapping
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -19,11 +21,12 @@ from proxyprotocol.reader import ProxyProtocolReader
 from pymap.backend.maildir import Config, Login, MaildirBackend
 from pymap.backend.maildir.layout import MaildirLayout
 from pymap.backend.maildir.mailbox import MailboxSet
+from pymap.backend.maildir.uidlist import Record, UidList
 from pymap.backend.maildir.users import PasswordsFile, UsersFile
 from pymap.concurrent import Subsystem
 from pymap.imap import IMAPServer
 from pymap.parsing.message import AppendMessage
-from pymap.parsing.specials import Flag
+from pymap.parsing.specials import Flag, ObjectId
 from pysasl.hashing import Cleartext
 
 from demo.mailfiles import ExactMaildir, mend_pymap
@@ -31,6 +34,16 @@ from demo.users import DEMO_USERS, FOLDERS, DemoUser
 
 HOST = "127.0.0.1"
 LAYOUT = "++"
+FLAG_LETTERS = {"draft": "D", "flagged": "F", "answered": "R", "seen": "S"}  # in the names of Maildir files
+
+
+@dataclass(frozen=True, slots=True)
+class StoredMail:
+    """A message with its received time and flags (seen, answered, flagged, draft)."""
+
+    raw: bytes
+    when: datetime
+    flags: tuple[str, ...] = ()
 
 
 class LoopbackConfig(Config):
@@ -92,10 +105,26 @@ class MailStore:
             mailbox = await self._folders(user).get_mailbox(folder)
             await mailbox.append(message, recent=not flags and folder == "INBOX")
 
+    async def fill(self, user: DemoUser, folder: str, messages: Iterable[StoredMail]) -> None:
+        """Puts many messages into a folder at once: the first start, before anybody is served."""
+        path = Path(self._layout(user).get_path(folder, "/"))
+        async with UidList.with_write(str(path)) as uids:
+            for mail in messages:
+                key = f"{int(mail.when.timestamp())}.{uids.next_uid}.{user.key}"
+                name = f"{key}:2,{''.join(sorted(FLAG_LETTERS[flag] for flag in mail.flags))}"
+                file = path / "cur" / name
+                file.write_bytes(mail.raw.replace(b"\r\n", b"\n"))
+                os.utime(file, (mail.when.timestamp(), mail.when.timestamp()))
+                ids = {"E": str(ObjectId.random_email_id()), "T": str(ObjectId.random_thread_id())}
+                uids.set(Record(uids.next_uid, ids, name))
+                uids.next_uid += 1
+
+    def _layout(self, user: DemoUser) -> MaildirLayout[ExactMaildir]:
+        return MaildirLayout.get(str(self._root / user.key), LAYOUT, ExactMaildir)
+
     def _folders(self, user: DemoUser) -> MailboxSet:
         path = self._root / user.key
-        layout: MaildirLayout[ExactMaildir] = MaildirLayout.get(str(path), LAYOUT, ExactMaildir)
-        return MailboxSet(ExactMaildir(str(path), create=not path.exists()), layout)
+        return MailboxSet(ExactMaildir(str(path), create=not path.exists()), self._layout(user))
 
 
 def _arguments(root: Path) -> Namespace:
