@@ -40,7 +40,10 @@ _BROKEN = (OSError, ssl.SSLError, ValueError)  # ValueError: reading from a clos
 
 @dataclass(slots=True)
 class Answer:
-    """What a command brought: untagged responses as parts (line, literal, line, ...) and the tagged end."""
+    """What a command brought: untagged responses as parts (line, literal, line, ...) and the tagged end.
+
+    Responses are filed with the oldest command in flight, which need not be the one that they belong to.
+    """
 
     tag: bytes
     literal_cap: int
@@ -147,6 +150,7 @@ class ImapConnection:
 
     def run(self, *arguments: Argument, literal_cap: int = MAX_LITERAL) -> Answer:
         """One command and its whole answer, OK or not. Raises ServerUnreachable, ServerBusy, ProtocolError."""
+        self.drain()
         return self.wait(self.submit(*arguments, literal_cap=literal_cap))
 
     def require(self, *arguments: Argument, literal_cap: int = MAX_LITERAL) -> Answer:
@@ -163,8 +167,7 @@ class ImapConnection:
         pieces: list[bytes] = [answer.tag]
         needs_pause = not self.has(b"LITERAL+")
         if needs_pause and any(isinstance(argument, Literal) for argument in arguments):
-            while self._in_flight:
-                self.wait(self._in_flight[0])
+            self.drain()
         self._in_flight.append(answer)
         for argument in arguments:
             if not isinstance(argument, Literal):
@@ -181,8 +184,17 @@ class ImapConnection:
         self._send(b"".join(pieces))
         return answer
 
+    def drain(self) -> None:
+        """Finish what is in flight; its answers stay with whoever waits for them."""
+        while self._in_flight:
+            self.wait(self._in_flight[0])
+
     def pipeline(self, commands: Iterable[Sequence[Argument]]) -> Iterator[Answer]:
-        """Answers of many commands in order, a few in flight; each answer's responses are the caller's to drop."""
+        """Answers of many commands in order, a few in flight; the caller clears each answer's responses.
+
+        A server may work on several at once (Dovecot does): a response may be filed with the command before its own,
+        so the caller looks at all of them together.
+        """
         sent: deque[Answer] = deque()
         for command in commands:
             sent.append(self.submit(*command))

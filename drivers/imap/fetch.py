@@ -66,7 +66,8 @@ def fetch_messages(
         reopen()
         copies = fetch_copies(connection, group)
         ordered = [copies[uid] for uid in dict.fromkeys(group) if uid in copies]
-        yield from _fetch_batches(connection, list(_batches(ordered, whole_below)), whole_below, reopen)
+        download = _Download(connection, whole_below * 2 + EXTRA_LITERAL, reopen)
+        yield from download.run(list(_batches(ordered, whole_below)))
 
 
 def _batches(copies: Sequence[RemoteCopy], whole_below: int) -> Iterator[_Batch]:
@@ -88,65 +89,64 @@ def _batches(copies: Sequence[RemoteCopy], whole_below: int) -> Iterator[_Batch]
         yield _Batch(tuple(gathered))
 
 
-def _fetch_batches(
-    connection: ImapConnection, batches: Sequence[_Batch], whole_below: int, reopen: Reopen
-) -> Iterator[RemoteMessage]:
-    cap = whole_below * 2 + EXTRA_LITERAL
-    ahead: Answer | None = None
-    for index, batch in enumerate(batches):
-        reopen()
-        if batch.large:
-            message = fetch_without_attachments(connection, batch.copies[0])
-            if message is not None:
-                yield message
-            continue
-        pending = ahead or _ask(connection, batch, cap)
-        following = batches[index + 1] if index + 1 < len(batches) else None
-        ahead = _ask(connection, following, cap) if following is not None and not following.large else None
-        yield from _deliver(connection, batch, pending, cap, reopen)
+class _Download:
+    """Batches one after the other, the next one asked for while this one is read.
 
+    Dovecot works on two FETCHes at once, so a body may come among the answers to the command before: one pool for all.
+    """
 
-def _ask(connection: ImapConnection, batch: _Batch, cap: int) -> Answer:
-    uid_set = next(uid_sets([copy.uid or 0 for copy in batch.copies], longest=1 << 20))[0]
-    return connection.submit(b"UID", b"FETCH", uid_set, b"(UID BODY.PEEK[])", literal_cap=cap)
+    def __init__(self, connection: ImapConnection, cap: int, reopen: Reopen) -> None:
+        self._connection = connection
+        self._cap = cap
+        self._reopen = reopen
+        self._pool: dict[int, bytes] = {}
 
+    def run(self, batches: Sequence[_Batch]) -> Iterator[RemoteMessage]:
+        """All messages in order."""
+        ahead: Answer | None = None
+        for index, batch in enumerate(batches):
+            self._reopen()
+            if batch.large:
+                message = fetch_without_attachments(self._connection, batch.copies[0])
+                if message is not None:
+                    yield message
+                continue
+            pending = ahead or self._ask(batch.copies)
+            following = batches[index + 1] if index + 1 < len(batches) else None
+            ahead = self._ask(following.copies) if following is not None and not following.large else None
+            yield from self._deliver(batch, pending)
 
-def _deliver(
-    connection: ImapConnection, batch: _Batch, pending: Answer, cap: int, reopen: Reopen
-) -> Iterator[RemoteMessage]:
-    answer = connection.wait(pending)
-    bodies = _bodies(answer)
-    failed = not answer.ok
-    for copy in batch.copies:
-        uid = copy.uid or 0
-        if failed and uid not in bodies:
-            reopen()
-            bodies.update(_one_alone(connection, copy, cap))
-        raw = bodies.pop(uid, None)
-        if raw is not None:
-            yield RemoteMessage(copy, raw)
+    def _ask(self, copies: Sequence[RemoteCopy]) -> Answer:
+        uid_set = next(uid_sets([copy.uid or 0 for copy in copies], longest=1 << 20))[0]
+        return self._connection.submit(b"UID", b"FETCH", uid_set, b"(UID BODY.PEEK[])", literal_cap=self._cap)
 
+    def _deliver(self, batch: _Batch, pending: Answer) -> Iterator[RemoteMessage]:
+        answer = self._connection.wait(pending)
+        self._gather(answer)
+        for copy in batch.copies:
+            uid = copy.uid or 0
+            if not answer.ok and uid not in self._pool:
+                self._one_alone(copy)
+            raw = self._pool.pop(uid, None)
+            if raw is not None:
+                yield RemoteMessage(copy, raw)
 
-def _bodies(answer: Answer) -> dict[int, bytes]:
-    found: dict[int, bytes] = {}
-    for parts in answer.lines(b"FETCH"):
-        items = read_items(parts)
-        if b"BODY[]" in items:
-            body = items[b"BODY[]"]
-            found[number(items.get(b"UID"))] = body if isinstance(body, bytes) else b""
-    answer.responses.clear()
-    return found
+    def _gather(self, answer: Answer) -> None:
+        for parts in answer.lines(b"FETCH"):
+            items = read_items(parts)
+            if b"BODY[]" in items:
+                body = items[b"BODY[]"]
+                self._pool[number(items.get(b"UID"))] = body if isinstance(body, bytes) else b""
+        answer.responses.clear()
 
-
-def _one_alone(connection: ImapConnection, copy: RemoteCopy, cap: int) -> dict[int, bytes]:
-    """One message of a command that failed: gone is fine, another refusal is raised."""
-    answer = connection.wait(_ask(connection, _Batch((copy,)), cap))
-    bodies = _bodies(answer)
-    if not answer.ok and not bodies and b"EXPUNGEISSUED" not in answer.text.upper():
-        error = error_for(answer.text)
-        raise (
-            error
-            if isinstance(error, errors.ServerBusy)
-            else errors.ProtocolError("The server cannot give a message.", server_said=error.server_said)
-        )
-    return bodies
+    def _one_alone(self, copy: RemoteCopy) -> None:
+        """One message of a command that failed: gone is fine, another refusal is raised."""
+        self._connection.drain()
+        self._reopen()
+        answer = self._connection.wait(self._ask((copy,)))
+        self._gather(answer)
+        if not answer.ok and copy.uid not in self._pool and b"EXPUNGEISSUED" not in answer.text.upper():
+            error = error_for(answer.text)
+            if isinstance(error, errors.ServerBusy):
+                raise error
+            raise errors.ProtocolError("The server cannot give a message.", server_said=error.server_said)

@@ -120,15 +120,14 @@ class FolderDesk:
         """STATUS of each, several in flight; folders that refuse are left out."""
         states: dict[str, FolderState] = {}
         commands = ((b"STATUS", self.wire(folder.id), b"(MESSAGES UIDVALIDITY UIDNEXT)") for folder in folders)
-        for folder, answer in zip(folders, self._connection.pipeline(commands), strict=True):
-            state = _status_of(answer)
-            if state is not None:
-                states[folder.id] = state
+        for answer in self._connection.pipeline(commands):
+            for parts in answer.lines(b"STATUS"):
+                self._note_status(parse_tokens(parts), states)
         return states
 
     def _note_status(self, tokens: list[Token], states: dict[str, FolderState]) -> None:
         state = _status_from(tokens)
-        if state is not None and isinstance(tokens[2], bytes):
+        if state is not None and len(tokens) > 2 and isinstance(tokens[2], bytes):
             folder_id = decode_folder(tokens[2], utf8=self._connection.utf8)
             states["INBOX" if folder_id.upper() == "INBOX" else folder_id] = state
 
@@ -159,13 +158,14 @@ class FolderDesk:
         """Fresh figures in one round trip: STATUS, after a NOOP where the folder is open (it would answer the session's
         old view otherwise); EXAMINE where the server refuses STATUS."""
         connection = self._connection
-        if self.folder_id == folder_id:
-            connection.submit(b"NOOP")
+        connection.drain()
+        sent = [connection.submit(b"NOOP")] if self.folder_id == folder_id else []
         modseq = b" HIGHESTMODSEQ" if connection.has(b"CONDSTORE") else b""
-        answer = connection.run(
+        answer = connection.submit(
             b"STATUS", self.wire(folder_id), b"(MESSAGES UIDNEXT UIDVALIDITY UNSEEN" + modseq + b")"
         )
-        state = _status_of(answer)
+        connection.drain()
+        state = _status_of([*sent, answer]) if answer.ok else None
         if state is not None and state.uidnext:
             return state
         if not answer.ok and isinstance(error := error_for(answer.text), errors.ServerBusy):
@@ -207,11 +207,12 @@ def _with_state(folder: RemoteFolder, state: FolderState | None) -> RemoteFolder
     return replace(folder, total=state.exists, epoch=state.epoch) if state is not None else folder
 
 
-def _status_of(answer: Answer) -> FolderState | None:
-    for parts in answer.lines(b"STATUS") if answer.ok else ():
-        state = _status_from(parse_tokens(parts))
-        if state is not None:
-            return state
+def _status_of(answers: Sequence[Answer]) -> FolderState | None:
+    for answer in answers:
+        for parts in answer.lines(b"STATUS"):
+            state = _status_from(parse_tokens(parts))
+            if state is not None:
+                return state
     return None
 
 

@@ -27,7 +27,7 @@ def sign_in(connection: ImapConnection, login: Login) -> None:
     answer = _xoauth2(connection, login) if login.kind is AuthKind.OAUTH2 else _password(connection, login)
     if not answer.ok:
         raise error_for(answer.text, signing_in=True, secret=login.secret)
-    _after_sign_in(connection, answer)
+    _after_sign_in(connection)
 
 
 def _password(connection: ImapConnection, login: Login) -> Answer:
@@ -66,12 +66,10 @@ def _sasl(connection: ImapConnection, mechanism: bytes, text: str) -> Answer:
     return connection.wait(answer)
 
 
-def _after_sign_in(connection: ImapConnection, answer: Answer) -> None:
-    wants_id = connection.has(b"ID")
-    id_answer = connection.submit(b"ID", _ID) if wants_id else None
+def _after_sign_in(connection: ImapConnection) -> None:
     connection.refresh_capabilities()
-    if id_answer is not None:
-        connection.wait(id_answer)
+    if connection.has(b"ID"):
+        connection.run(b"ID", _ID)
     if connection.has(b"UTF8=ONLY", b"ENABLE"):
         connection.utf8 = connection.run(b"ENABLE", b"UTF8=ACCEPT").ok
     elif connection.has(b"QRESYNC", b"ENABLE"):
