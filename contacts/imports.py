@@ -51,17 +51,17 @@ class _Person:
     phone: Phone | None
 
 
-def import_table(table: Table, *, user: User | None = None) -> ImportResult:
-    """Import the rows of `table`; see the invariants. Returns what was done."""
+def import_table(table: Table, *, user: User | None = None, is_trial: bool = False) -> ImportResult:
+    """Import the rows of `table`; see the invariants. Returns what was done, in a trial what would be (nothing is)."""
     result = ImportResult(rows=len(table.rows) + len(table.bad), bad=list(table.bad))
     people = list(_read(table.rows, result))
     with transaction.atomic():
         companies = _Companies(people, result, user)
-        companies.save()
+        companies.save(is_trial=is_trial)
         cards = _Cards(people, result, user)
         for person in people:
             cards.take(person, companies.of(person))
-        cards.save()
+        cards.save(is_trial=is_trial)
     result.bad.sort(key=lambda bad: bad.line)
     return result
 
@@ -113,11 +113,12 @@ class _Companies:
             for company in Company.objects.order_by("-id").only("id", "name").iterator():
                 self.by_name[company.name.casefold()] = company
 
-    def save(self) -> None:
+    def save(self, *, is_trial: bool) -> None:
         for person in self.people:
             self._take(person.cells["company"][:200], person.domain)
-        Company.objects.bulk_create(self.new, batch_size=1000)
-        CompanyDomain.objects.bulk_create(self.new_domains, batch_size=1000)
+        if not is_trial:
+            Company.objects.bulk_create(self.new, batch_size=1000)
+            CompanyDomain.objects.bulk_create(self.new_domains, batch_size=1000)
         self.result.companies_made = len(self.new)
         self.result.added_domains = [row.domain for row in self.new_domains]
 
@@ -206,29 +207,32 @@ class _Cards:
             contact.company = company
             if contact.pk is not None:
                 self.result.joined_companies.append(contact.pk)
+                self.filled[contact.pk] = contact
         after = (contact.first_name, contact.last_name, contact.job_title, contact.company_id)
         if contact.pk is not None and before != after:
             self.filled[contact.pk] = contact
 
-    def save(self) -> None:
-        Contact.objects.bulk_create(self.new, batch_size=1000)
-        ContactAddress.objects.bulk_create(self.addresses, batch_size=1000)
-        names = ["first_name", "last_name", "job_title", "company"]
-        Contact.objects.bulk_update(self.filled.values(), names, batch_size=200)
-        filled = set(self.filled) | self._save_phones()
+    def save(self, *, is_trial: bool) -> None:
+        phones = self._new_phones()
+        filled = set(self.filled) | {row.contact.pk for row in phones if row.contact.pk in self.touched}
         self.result.contacts_made = len(self.new)
         self.result.contacts_filled = len(filled)
         self.result.contacts_unchanged = len(self.touched - filled)
         self.result.added_addresses = [row.address for row in self.addresses]
+        if is_trial:
+            return
+        Contact.objects.bulk_create(self.new, batch_size=1000)
+        ContactAddress.objects.bulk_create(self.addresses, batch_size=1000)
+        names = ["first_name", "last_name", "job_title", "company"]
+        Contact.objects.bulk_update(self.filled.values(), names, batch_size=200)
+        ContactPhone.objects.bulk_create(phones, batch_size=1000)
 
-    def _save_phones(self) -> set[int]:
-        """Add the phones that are new; returns the contacts that were there before and got one."""
+    def _new_phones(self) -> list[ContactPhone]:
+        """Return the phones that the cards lack."""
         has: set[tuple[int, str]] = set()
         for some in _slices(sorted(self.touched)):
             has.update(ContactPhone.objects.filter(contact__in=some).values_list("contact_id", "number"))
-        rows = [row for row in self.phones.values() if (row.contact.pk, row.number) not in has]
-        ContactPhone.objects.bulk_create(rows, batch_size=1000)
-        return {row.contact.pk for row in rows} & self.touched
+        return [row for row in self.phones.values() if (row.contact.pk, row.number) not in has]
 
 
 def _name_key(first: str, last: str, company: str) -> NameKey:

@@ -9,6 +9,8 @@ from django.conf import settings
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from contacts.reading import show_phone
+
 
 class Company(models.Model):
     """An organisation: the CRM account."""
@@ -92,4 +94,9 @@ class ContactPhone(models.Model):
         constraints = [models.UniqueConstraint(fields=["contact", "number"], name="one_row_per_phone")]
 
     def __str__(self) -> str:
-        return self.written or self.number
+        return self.shown
+
+    @property
+    def shown(self) -> str:
+        """The number as people write it, internationally."""
+        return show_phone(self.number)

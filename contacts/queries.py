@@ -88,3 +88,11 @@ def suggest(search: str, *, limit: int = 8) -> tuple[list[Contact], list[Company
     if not search.strip():
         return [], []
     return list(contacts(search)[:limit]), list(companies(search)[:limit])
+
+
+def free_domain(address: str) -> str:
+    """Return the registered domain of an address that a new company could take, "" if public, taken or none."""
+    domain = registrable_domain(domain_of(address))
+    if not domain or public_mail_domains([domain]) or CompanyDomain.objects.filter(domain=domain).exists():
+        return ""
+    return domain

@@ -68,11 +68,3 @@ def split_name(name: str) -> tuple[str, str]:
         return first.strip()[:150], last.strip()[:150]
     first, _, last = name.partition(" ")
     return first[:150], last.strip()[:150]
-
-
-def initials(name: str) -> str:
-    """Return at most two letters for an avatar."""
-    words = [word for word in name.split() if word[:1].isalnum()]
-    if not words:
-        return name.strip()[:1].upper()
-    return (words[0][0] + (words[-1][0] if len(words) > 1 else "")).upper()

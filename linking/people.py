@@ -5,6 +5,8 @@ Invariant: a card and its links change in one transaction; merging moves every l
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from django.db import transaction
 from django.db.models import QuerySet
 
@@ -73,3 +75,29 @@ def import_people(table: Table, *, user: User | None = None) -> ImportResult:
         past.note_past_mail(addresses=result.added_addresses, domains=result.added_domains)
         past.note_contact(*result.joined_companies)
     return result
+
+
+def save_card(
+    *, fields: ContactFields, company_name: str, new_domain: str, contact: Contact | None, user: User | None
+) -> Contact:
+    """Make or change a contact whose company is given by name; one that is not there yet is made, with `new_domain`.
+
+    Raises ValidationError by field. See save_contact.
+    """
+    with transaction.atomic():
+        company = _company_named(company_name.strip(), new_domain, contact, user)
+        return save_contact(
+            fields=replace(fields, company_id=company.pk if company else None), contact=contact, user=user
+        )
+
+
+def _company_named(name: str, new_domain: str, contact: Contact | None, user: User | None) -> Company | None:
+    if not name:
+        return None
+    if contact and contact.company and contact.company.name.casefold() == name.casefold():
+        return contact.company
+    company = Company.objects.filter(name__iexact=name).order_by("id").first()
+    if company is None:
+        domains = [new_domain] if new_domain else []
+        company = save_company(fields=CompanyFields(name=name, domains=domains), user=user)
+    return company
