@@ -66,6 +66,7 @@ def redact(logger: Any, method: str, event: MutableMapping[str, Any]) -> Mutable
 def _drop_bookkeeping(logger: Any, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     event.pop("_record", None)
     event.pop("_from_structlog", None)
+    event.pop("color_message", None)  # uvicorn says everything twice
     return event
 
 
@@ -116,7 +117,7 @@ def configure(wanted: Mapping[str, Any]) -> None:
     )
     level = str(wanted.get("level", "INFO"))
     root = logging.getLogger()
-    root.handlers = [each for each in root.handlers if not isinstance(each, logging.StreamHandler)]
+    root.handlers = [each for each in root.handlers if not isinstance(each, _Handler)]
     root.addHandler(handler)
     root.setLevel(level if level in logging.getLevelNamesMapping() else "INFO")
     for name in ("django", "django.server", "celery", "uvicorn", "uvicorn.error"):
@@ -125,3 +126,4 @@ def configure(wanted: Mapping[str, Any]) -> None:
     # What others say below a warning is about themselves.
     for name in ("kombu", "amqp", "asyncio", "imapclient", "urllib3", "PIL", "celery", "uvicorn", "django.request"):
         logging.getLogger(name).setLevel("WARNING")
+    logging.getLogger("kombu.connection").setLevel("ERROR")  # warns that a folder has no host name

@@ -214,9 +214,11 @@ CACHES = {
 
 # The application's own mail (invitations, password reset)
 _default_email = "console:" if IS_EMBEDDED else "smtp://localhost:25"
+_email_url = env.read("EMAIL_URL") or _default_email
 _email = env.understand(
-    Problem("E030", "EMAIL_URL cannot be understood.", "Write it like smtp+tls://user:password@host:587."),
-    lambda: dj_email_url.parse(env.read("EMAIL_URL") or _default_email),
+    Problem("E030", "EMAIL_URL cannot be understood.", "Write it like submission://user:password@host:587."),
+    # An unknown scheme is no error to the parser: it leaves the backend out.
+    lambda: {"EMAIL_BACKEND": dj_email_url.SCHEMES[_email_url.partition(":")[0]], **dj_email_url.parse(_email_url)},
     dj_email_url.parse(_default_email),
 )
 EMAIL_BACKEND = _email["EMAIL_BACKEND"]

@@ -57,7 +57,16 @@ class Plan:
         """Name and command of everything that runs, the demo's mail server first."""
         python = [sys.executable]
         web = ["-m", "uvicorn", "crm_mail.asgi:application", "--host", self.host, "--port", str(self.port)]
-        web += ["--timeout-graceful-shutdown", "2", "--no-access-log", "--no-proxy-headers", "--lifespan", "off"]
+        web += [
+            "--timeout-graceful-shutdown",
+            "2",
+            "--no-access-log",
+            "--no-proxy-headers",
+            "--lifespan",
+            "off",
+            "--log-level",
+            "warning",
+        ]
         worker = ["-m", "celery", "-A", "crm_mail", "worker", "-P", "threads", "-c", "8", "-Q", "crm_mail,clicks"]
         worker += ["--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel", "WARNING"]
         demo = ["-m", "demo.server", "--data", str(self.data / "demo")]

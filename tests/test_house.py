@@ -224,8 +224,8 @@ def test_every_command_that_the_documents_name_exists() -> None:
     commands |= {"help", "migrate", "check", "shell", "dbshell", "makemigrations", "collectstatic", "createsuperuser"}
     for document in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]:
         text = document.read_text(encoding="utf-8")
-        for script in set(re.findall(r"\b(script/[a-z_]+|\.ci/run)\b", text)):
-            if not os.access(ROOT / script, os.X_OK):
+        for script in set(re.findall(r"(?<![\w/])(script/[a-z_.]*[a-z]|\.ci/run)\b", text)):
+            if not os.access(ROOT / script, os.R_OK if script.endswith(".py") else os.X_OK):
                 missing.append(f"{where(document)}: {script}")
         for command in set(re.findall(r"script/manage ([a-z_]+)", text)):
             if command not in commands:
