@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 from datetime import datetime
 from email import policy
+from email.header import Header
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.utils import format_datetime
@@ -28,7 +29,7 @@ WROTE = {
     "ar": "في {date} {time}، كتب {name} <{address}>:",
 }
 PROGRAMS = {"gmail": "Webmail 4", "outlook": "Office Mail 16.0", "text": "Mutt-like 2.2"}
-POLICY = policy.SMTP.clone(max_line_length=200)
+POLICY = policy.SMTP
 
 
 def compose(letter: Letter) -> bytes:
@@ -65,7 +66,9 @@ def _headers(message: EmailMessage, letter: Letter) -> None:
     message["To"] = [_mailbox(person) for person in letter.to]
     if letter.cc:
         message["Cc"] = [_mailbox(person) for person in letter.cc]
-    message["Subject"] = letter.subject
+    # The older encoder: EmailMessage's own loses blanks where it breaks a long line of another alphabet (Python 3.11).
+    charset = "us-ascii" if letter.subject.isascii() else "utf-8"
+    message.set_raw("Subject", Header(letter.subject, charset, header_name="Subject").encode())
     message["Date"] = sent
     message["Message-ID"] = letter.message_id
     if letter.references:

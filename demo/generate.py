@@ -56,7 +56,7 @@ async def fill(store: MailStore, folder: Path) -> FirstStart:
         raw = compose(letter)
         for place in placements(letter, letters, begun.started_at):
             folders[place.user, place.folder].append(StoredMail(raw, letter.sent_at, place.flags))
-    for (user, folder), mails in folders.items():
-        await store.fill(user, folder, mails)
+    for (user, name), mails in folders.items():
+        await store.fill(user, name, mails)
     begun.save()
     return begun

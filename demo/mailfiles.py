@@ -37,7 +37,7 @@ async def _copy(self: MailboxData, uid: int, destination: MailboxData, *, recent
     """The copy has the content, flags and received time of the original; returns its UID, None if that is gone."""
     try:
         record, metadata = await self._get_maildir_msg(uid)
-        whole = super(ExactMaildir, self._maildir).get_message(record.key)
+        whole = Maildir.get_message(self._maildir, record.key)
     except (KeyError, FileNotFoundError):
         return None
     whole.set_subdir("new" if recent else "cur")
@@ -53,5 +53,5 @@ async def _copy(self: MailboxData, uid: int, destination: MailboxData, *, recent
 
 def mend_pymap() -> None:
     """Puts both mends in place, for this process."""
-    pymap.backend.maildir.Maildir = ExactMaildir  # type: ignore[misc]
+    pymap.backend.maildir.Maildir = ExactMaildir  # type: ignore[attr-defined]
     MailboxData.copy = _copy  # type: ignore[method-assign]

@@ -30,6 +30,7 @@ from pymap.parsing.specials import Flag, ObjectId
 from pysasl.hashing import Cleartext
 
 from demo.mailfiles import ExactMaildir, mend_pymap
+from demo.structure import mend_structure
 from demo.users import DEMO_USERS, FOLDERS, DemoUser
 
 HOST = "127.0.0.1"
@@ -60,6 +61,7 @@ class MailStore:
 
     def __init__(self, root: Path) -> None:
         mend_pymap()
+        mend_structure()
         self._root = root
         self._config = LoopbackConfig.from_args(_arguments(root), hash_context=Cleartext())
         self._delivering = asyncio.Lock()

@@ -88,13 +88,13 @@ class Submission:
             return AuthResult(success=False, handled=False)
         user = self._users.get(data.login.decode("utf-8", "replace").lower())
         is_right = user is not None and data.password.decode("utf-8", "replace") == user.password
-        return AuthResult(success=is_right, handled=False, auth_data=user)
+        return AuthResult(success=is_right, handled=False, auth_data=user.address if user else None)
 
     async def handle_MAIL(
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
     ) -> str:  # noqa: N802
-        """Only one's own address, or none (a report)."""
-        user: DemoUser = session.auth_data
+        """Only one's own address, or none (a report). aiosmtpd asks for a sign-in before it calls this."""
+        user: DemoUser = self._users[str(session.auth_data)]
         if address and address.lower() != user.address:
             return f"553 5.7.1 <{address}>: Sender address rejected: not owned by user {user.address}"
         envelope.mail_from = address
@@ -113,7 +113,7 @@ class Submission:
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
         """Into the Inbox of each colleague; a report back for an unknown address outside."""
-        sender: DemoUser = session.auth_data
+        sender: DemoUser = self._users[str(session.auth_data)]
         content = envelope.content if isinstance(envelope.content, bytes) else str(envelope.content).encode()
         stamp = format_datetime(datetime.now(UTC))
         top = f"Return-Path: <{envelope.mail_from}>\r\n"

@@ -34,6 +34,8 @@ def test_every_letter_parses_without_defects_and_keeps_its_words(mails):
     for letter, mail in mails:
         assert [part.defects for part in mail.walk() if part.defects] == []
         assert mail["Subject"] == letter.subject
+        assert mail["From"].addresses[0].display_name == letter.sender.name
+        assert len(mail["To"].addresses) == len(letter.to)
         text = mail.get_body(("plain",)).get_content()
         assert letter.body.splitlines()[0].strip() in text
 

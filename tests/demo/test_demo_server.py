@@ -154,6 +154,19 @@ def test_a_copied_and_a_moved_mail_keep_their_content(data):
             assert client.fetch([found], ["BODY.PEEK[]"])[found][b"BODY[]"] == raw
 
 
+def test_structure_and_envelope_are_as_the_rfc_spells_them(data):
+    with demo_server(data) as ports, mailbox(ports, MAREN) as client:
+        client.select_folder("INBOX", readonly=True)
+        (uid,) = client.search(["SUBJECT", "Crate labels", "LARGER", 1000])[-1:]
+        row = client.fetch([uid], ["BODYSTRUCTURE", "ENVELOPE"])[uid]
+        (umlauts,) = client.search(["FROM", "w.hinterleitner"])[-1:]
+        envelope = client.fetch([umlauts], ["ENVELOPE"])[umlauts][b"ENVELOPE"]
+    picture = row[b"BODYSTRUCTURE"][0][-1]
+    assert picture[8][0].lower() == b"attachment" and picture[8][1] == (b"filename", b"kasser.png")
+    assert envelope.subject.isascii() and envelope.subject.startswith(b"=?utf-8?")
+    assert envelope.date is not None
+
+
 def test_new_mail_arrives_by_the_clock_and_each_only_once(tmp_path):
     with demo_server(tmp_path, arrivals="0.3") as ports:
         time.sleep(2.5)
