@@ -119,7 +119,7 @@ def explain(
         return Explanation(title, _("The password was not sent."), mend, is_server=True)
     title, mend, is_server = _plain(kind)
     meaning = _("The password was not sent.") if is_server else _nothing()
-    return Explanation(title % {"host": host}, meaning, mend, is_server=is_server)
+    return Explanation(title % {"host": host}, meaning, mend, is_server=is_server or kind == "timeout")
 
 
 def _plain(kind: str) -> tuple[str, str, bool]:
@@ -127,7 +127,7 @@ def _plain(kind: str) -> tuple[str, str, bool]:
     texts = {
         "unknown_host": (_("No server has the name %(host)s."), _("Check its spelling."), True),
         "refused": (_("%(host)s refuses connections on this port."), _("Check the port and the security."), True),
-        "timeout": (_("%(host)s did not answer in time."), _("Check name and port, or try again later."), True),
+        "timeout": (_("%(host)s did not answer in time."), _("Check name and port, or try again later."), False),
         "blocked": (
             _("%(host)s cannot be reached from here."),
             _("Check name, port and security, or ask a mail administrator."),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 
+from allauth.account.models import EmailAddress
 from django.contrib.auth.password_validation import validate_password
 from django.db import transaction
 
@@ -44,6 +45,7 @@ def create_administrator(*, email: str, name: str, password: str) -> User:
     user = create_user(login=email, name=name, password=password)
     user.is_staff = user.is_superuser = user.is_mail_administrator = True
     user.save(update_fields=["is_staff", "is_superuser", "is_mail_administrator"])
+    EmailAddress.objects.create(user=user, email=user.email, verified=True, primary=True)
     return user
 
 

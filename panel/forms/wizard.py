@@ -62,6 +62,16 @@ class ServersForm(forms.Form):
         initial=LoginFormat.ADDRESS.value,
     )
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for kind in SECURITY:
+            words = _("A port is a number from 1 to 65535.")
+            self.fields[f"{kind}_port"].error_messages |= {"invalid": words, "required": words}
+            for validator in self.fields[f"{kind}_port"].validators:
+                validator.message = words
+        self.fields["imap_host"].error_messages["required"] = _("Type the name of the server.")
+        self.fields["name"].error_messages["required"] = _("Give it a name.")
+
     def _host(self, field: str) -> str:
         host = self.cleaned_data[field].strip().strip("[]").rstrip(".").lower()
         if any(c.isspace() or c in "/@\\\x00" for c in host):

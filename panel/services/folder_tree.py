@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from django.utils.translation import gettext as _
+
 from accounts.models import EmailAccount
 from mail.folders import ORDER
 from mail.models import Folder
@@ -24,7 +26,17 @@ class Node:
     @property
     def is_fixed(self) -> bool:
         """Whether the choice is not the person's: Sent always comes, Junk never."""
-        return self.folder is None or not self.folder.is_selectable or self.folder.role in (*NEVER, *ALWAYS)
+        return self.is_group or (self.folder is not None and self.folder.role in (*NEVER, *ALWAYS))
+
+    @property
+    def is_group(self) -> bool:
+        """Whether it only holds other folders."""
+        return self.folder is None or not self.folder.is_selectable
+
+    @property
+    def title(self) -> str:
+        """Its name; INBOX in plain words."""
+        return _("Inbox") if self.folder is not None and self.folder.role == "inbox" else self.name
 
     @property
     def is_never(self) -> bool:

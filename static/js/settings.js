@@ -1,8 +1,13 @@
 // Settings: a ticked folder brings its subfolders; the signature is written as text, kept as HTML.
 
+const inside = (box) => [...box.closest("li").querySelectorAll("ul input[type=checkbox]:not(:disabled)")];
+for (const box of [...document.querySelectorAll(".tree [data-group]")].reverse()) {
+  box.disabled = inside(box).length === 0;
+  box.checked = !box.disabled && inside(box).every((inner) => inner.checked);
+}
 for (const box of document.querySelectorAll(".tree input[type=checkbox]")) {
   box.addEventListener("change", () => {
-    for (const inner of box.closest("li").querySelectorAll("ul input[type=checkbox]:not(:disabled)")) inner.checked = box.checked;
+    for (const inner of inside(box)) inner.checked = box.checked;
   });
 }
 
