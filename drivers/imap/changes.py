@@ -91,7 +91,7 @@ class ChangeReader:
         if cursor is None:
             return self._first_look(folder_id, since, window, limit)
         mark = Bookmark.read(cursor)
-        state = self._desk.state(folder_id)
+        state = self._desk.state(folder_id, quick=bool(mark.pending))
         _check_epoch(mark, state)
         found = _Found()
         if self._is_unchanged(mark, state, window):
@@ -116,8 +116,7 @@ class ChangeReader:
         return self._search(1, None, since)
 
     def _first_look(self, folder_id: str, since: date | None, window: str, limit: int) -> FolderChanges:
-        opened = self._desk.open(folder_id)
-        state = opened or self._desk.state(folder_id)
+        state = self._desk.open_anew(folder_id)
         mark = Bookmark(state.epoch, state.uidnext, state.modseq, state.exists, window)
         found = _Found()
         pending = ((1, state.uidnext - 1),) if state.uidnext > 1 and state.exists else ()

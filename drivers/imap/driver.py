@@ -107,8 +107,7 @@ class ImapDriver(MailboxDriver):
 
     def list_ids(self, folder_id: str, *, since: date | None) -> Iterator[RemoteCopy]:
         """Key and UID of all copies in the window, ascending."""
-        self._desk.state(folder_id)
-        self._desk.open(folder_id)
+        self._desk.refresh(folder_id)
         return (RemoteCopy(key=str(uid), uid=uid) for uid in self._changes.list_ids(since))
 
     def fetch_messages(self, folder_id: str, keys: Sequence[str], *, whole_below: int) -> Iterator[RemoteMessage]:
@@ -130,8 +129,7 @@ class ImapDriver(MailboxDriver):
 
     def find(self, folder_id: str, message_id: str) -> list[RemoteCopy]:
         """Copies whose Message-ID is exactly this."""
-        self._desk.state(folder_id)  # a folder that is open must see what arrived since
-        self._desk.open(folder_id)
+        self._desk.refresh(folder_id)
         uids = writes.find(self._connection, message_id)
         copies = fetch.fetch_copies(self._connection, uids)
         return [copies[uid] for uid in uids if uid in copies]

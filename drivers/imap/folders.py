@@ -1,7 +1,7 @@
 """Which folders there are, what each is for, and which one is open now.
 
 Roles come from SPECIAL-USE (RFC 6154) where the server has it, else from names in many languages, each role once.
-Invariant: the open folder's figures are only trusted right after SELECT, EXAMINE or STATUS.
+Invariant: figures are only trusted right after SELECT, EXAMINE or a STATUS of a folder that is not open.
 """
 
 from __future__ import annotations
@@ -54,6 +54,7 @@ class FolderDesk:
         self._connection = connection
         self.folder_id: str | None = None
         self._writable = False
+        self._state: FolderState | None = None  # of the open folder when it was opened
 
     def wire(self, folder_id: str) -> bytes:
         """The folder's name as a command argument."""
@@ -152,29 +153,56 @@ class FolderDesk:
         if writable and b"[READ-ONLY]" in answer.text.upper():
             raise errors.PermissionMissing("The folder is read-only.")
         self.folder_id, self._writable = folder_id, writable
-        return self._opened(answer)
+        self._state = self._opened(answer)
+        return self._state
 
-    def state(self, folder_id: str) -> FolderState:
-        """Fresh figures in one round trip: STATUS, after a NOOP where the folder is open (it would answer the session's
-        old view otherwise); EXAMINE where the server refuses STATUS."""
+    def open_anew(self, folder_id: str) -> FolderState:
+        """Open the folder even if it is open, for fresh figures and a fresh view. Raises as `open`."""
+        self.folder_id = None
+        state = self.open(folder_id)
+        if state is None:
+            raise errors.ProtocolError("The server tells nothing about the folder.")
+        return state
+
+    def refresh(self, folder_id: str) -> None:
+        """Make sure that the folder is open and that what arrived since is seen."""
+        if self.open(folder_id) is None:
+            self._connection.run(b"NOOP")
+
+    def state(self, folder_id: str, *, quick: bool = False) -> FolderState:
+        """Fresh figures in one round trip.
+
+        STATUS answers an open folder with the session's old view, and Dovecot answers it before a NOOP sent just
+        before is through: so the folder is left first. `quick` believes a NOOP that tells nothing new: for
+        the pages of a first look, where being a little late loses nothing. Raises FolderGone, ServerBusy.
+        """
         connection = self._connection
         connection.drain()
-        sent = [connection.submit(b"NOOP")] if self.folder_id == folder_id else []
+        if self.folder_id == folder_id:
+            if quick and self._state is not None and not _tells_news(connection.run(b"NOOP")):
+                return self._state
+            self._leave()
         modseq = b" HIGHESTMODSEQ" if connection.has(b"CONDSTORE") else b""
-        answer = connection.submit(
-            b"STATUS", self.wire(folder_id), b"(MESSAGES UIDNEXT UIDVALIDITY UNSEEN" + modseq + b")"
-        )
+        items = b"(MESSAGES UIDNEXT UIDVALIDITY UNSEEN" + modseq + b")"
+        answer = connection.submit(b"STATUS", self.wire(folder_id), items)
         connection.drain()
-        state = _status_of([*sent, answer]) if answer.ok else None
+        state = _status_of(answer) if answer.ok else None
         if state is not None and state.uidnext:
             return state
         if not answer.ok and isinstance(error := error_for(answer.text), errors.ServerBusy):
             raise error
+        return self.open_anew(folder_id)
+
+    def _leave(self) -> None:
+        """Leave the open folder without expunging: UNSELECT (RFC 3691), CLOSE where it was only examined."""
+        if self._connection.has(b"UNSELECT"):
+            self._connection.submit(b"UNSELECT")
+        elif not self._writable:
+            self._connection.submit(b"CLOSE")
+        else:
+            self._connection.run(b"NOOP")
+            return
         self.folder_id = None
-        opened = self.open(folder_id)
-        if opened is None:
-            raise errors.ProtocolError("The server tells nothing about the folder.")
-        return opened
 
     def forget(self) -> None:
         """No folder is open any more (a new connection)."""
@@ -207,12 +235,15 @@ def _with_state(folder: RemoteFolder, state: FolderState | None) -> RemoteFolder
     return replace(folder, total=state.exists, epoch=state.epoch) if state is not None else folder
 
 
-def _status_of(answers: Sequence[Answer]) -> FolderState | None:
-    for answer in answers:
-        for parts in answer.lines(b"STATUS"):
-            state = _status_from(parse_tokens(parts))
-            if state is not None:
-                return state
+def _tells_news(answer: Answer) -> bool:
+    return not answer.ok or bool(answer.lines(b"EXISTS", b"EXPUNGE", b"VANISHED", b"FETCH"))
+
+
+def _status_of(answer: Answer) -> FolderState | None:
+    for parts in answer.lines(b"STATUS"):
+        state = _status_from(parse_tokens(parts))
+        if state is not None:
+            return state
     return None
 
 

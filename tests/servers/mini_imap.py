@@ -243,9 +243,14 @@ class _Session(socketserver.StreamRequestHandler):
             self.say(f"{tag} {mini.refuse[name]}")
             return True
         method = getattr(self, "do_" + name.replace(" ", "_").lower(), None)
-        needed = {"IDLE": "IDLE", "UID MOVE": "MOVE", "UID EXPUNGE": "UIDPLUS", "ENABLE": "ENABLE", "ID": "ID"}.get(
-            name
-        )
+        needed = {
+            "IDLE": "IDLE",
+            "UNSELECT": "UNSELECT",
+            "UID MOVE": "MOVE",
+            "UID EXPUNGE": "UIDPLUS",
+            "ENABLE": "ENABLE",
+            "ID": "ID",
+        }.get(name)
         if method is None or (needed and needed not in mini.capabilities):
             self.say(f"{tag} BAD unknown command")
             return True
@@ -325,7 +330,8 @@ class _Session(socketserver.StreamRequestHandler):
         if folder is self.folder and not self.mini.status_of_open:
             return "BAD the folder is open"
         figures = {
-            "MESSAGES": len(folder.copies),
+            # An open folder is answered with the session's old view, as Dovecot does.
+            "MESSAGES": len(self.view) if folder is self.folder else len(folder.copies),
             "UIDNEXT": folder.uidnext,
             "UIDVALIDITY": folder.epoch,
             "UNSEEN": sum("\\Seen" not in copy.flags for copy in folder.copies),
@@ -357,6 +363,16 @@ class _Session(socketserver.StreamRequestHandler):
 
     def do_examine(self, args: list[bytes]) -> str:
         return self.do_select(args, writable=False)
+
+    def do_unselect(self, args: list[bytes]) -> str:
+        self.folder = None
+        return ""
+
+    def do_close(self, args: list[bytes]) -> str:
+        if self.folder is not None and self.writable:
+            self.do_expunge(args)
+        self.folder = None
+        return ""
 
     def named(self, argument: bytes) -> Folder | None:
         name = _text(argument)
