@@ -15,6 +15,7 @@ from mail.decoding import clean_text
 MAX_HTML = 4 * 1024 * 1024  # characters read
 _MANY_TAGS = 10_000  # above it the tree is not built: tags are cut out by rule
 
+_MANY_EQUALS = 7000  # "=" above which the same goes
 _SPACES = re.compile(r"[ \t\r\n\f]+")
 _BREAKS = re.compile(
     r"(?i)(<(?:br|hr|/?(?:p|div|tr|li|ul|ol|dl|dt|dd|h[1-6]|table|blockquote|section|article|header|footer|main|nav|aside"
@@ -39,7 +40,7 @@ def html_to_text(html: str) -> str:
     if "<" not in html:
         return _tidy(clean_text(html_entities.unescape(html)))
     marked = _mark_lines(html)
-    if html.count("<") > _MANY_TAGS:
+    if html.count("<") > _MANY_TAGS or has_many_attributes(html):
         return _tidy(clean_text(_cut_tags(marked)))
     try:
         tree = LexborHTMLParser(marked)
@@ -49,6 +50,21 @@ def html_to_text(html: str) -> str:
     except (ValueError, RuntimeError, UnicodeError, MemoryError, RecursionError):
         text = _cut_tags(marked)
     return _tidy(clean_text(text))
+
+
+def has_many_attributes(html: str) -> bool:
+    """Return whether one element might have thousands of attributes: HTML parsers need time by their square.
+
+    An attribute needs "=" or lies in a stretch without ">" (quoted ">" needs "=" too), so both are counted.
+    """
+    if html.count("=") > _MANY_EQUALS:
+        return True
+    for stretch in html.split(">"):
+        if len(stretch) > _MANY_EQUALS:
+            tag = stretch[max(0, stretch.find("<")) :] if "<" in stretch else ""
+            if len(tag.split()) + tag.count("/") > _MANY_EQUALS // 2:
+                return True
+    return False
 
 
 def _mark_lines(html: str) -> str:

@@ -19,13 +19,12 @@ from selectolax.lexbor import LexborHTMLParser
 from base import jail
 from mail.css import CssFilter
 from mail.decoding import clean_text
-from mail.html_text import html_to_text
+from mail.html_text import has_many_attributes, html_to_text
 from mail.plain_html import text_to_html
 
 MAX_HTML = 4_000_000  # characters cleaned at all
 QUIET_HTML = 1_000_000  # characters cleaned in this process
 QUIET_TAGS = 4000  # "<" cleaned in this process (nh3 needs time by the square of the depth)
-QUIET_ATTRIBUTES = 20_000  # "=" cleaned in this process (one element with many attributes is slow too)
 JAIL_SECONDS = 8
 JAIL_MEGABYTES = 768
 
@@ -96,7 +95,7 @@ def sanitize_html(html: str, *, allow_remote: bool, part_urls: Mapping[str, str]
     """
     urls = dict(part_urls or {})
     html = clean_text(html).replace("\r\n", "\n").replace("\r", "\n")
-    if len(html) <= QUIET_HTML and html.count("<") <= QUIET_TAGS and html.count("=") <= QUIET_ATTRIBUTES:
+    if len(html) <= QUIET_HTML and html.count("<") <= QUIET_TAGS and not has_many_attributes(html):
         try:
             return _clean(html, allow_remote, urls)
         except Exception:  # native code and a hostile document: fall back, whatever it was
