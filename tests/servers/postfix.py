@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Self
 
 from drivers.types import Security, ServerAddress
-from tests.servers.certificates import Certificate, make_certificate
+from tests.servers.smtp_tls import Certificate, make_certificate
 
 POSTFIX, DOVECOT = "/usr/sbin/postfix", "/usr/sbin/dovecot"
 DOMAIN = "nordlys.example"
