@@ -129,13 +129,11 @@ def _conditions(ask: Ask) -> tuple[list[str], list[Any]]:
 def vector_text(words: Sequence[str]) -> str:
     """Return the words as a tsvector literal, with their places."""
     places: defaultdict[str, list[int]] = defaultdict(list)
-    for place, word in enumerate(words, 1):
-        known = places[word]
-        if place <= MAX_POSITION and len(known) < MAX_PLACES:
-            known.append(place)
-    return " ".join(
-        f"{_quoted(word)}:{','.join(map(str, known))}" if known else _quoted(word) for word, known in places.items()
-    )
+    for place, word in enumerate(words[:MAX_POSITION], 1):
+        places[word].append(place)
+    texts = [f"{_quoted(word)}:{','.join(map(str, known[:MAX_PLACES]))}" for word, known in places.items()]
+    texts += [_quoted(word) for word in set(words[MAX_POSITION:]) - places.keys()]
+    return " ".join(texts)
 
 
 def query_text(ask: Ask) -> str:
@@ -159,4 +157,6 @@ def _phrases(term: TextTerm) -> list[str]:
 
 
 def _quoted(word: str) -> str:
+    if word.isalnum():
+        return f"'{word}'"
     return "'" + word.replace("\\", "\\\\").replace("'", "''") + "'"
