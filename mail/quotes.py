@@ -272,6 +272,12 @@ def _is_quote(node: LexborNode) -> bool:
 
 def _split_by_quotequail(html: str) -> HtmlSplit:
     pieces = quotequail.quote_html(html)
-    if len(pieces) == 2 and pieces[0][0] and not pieces[1][0]:
+    if len(pieces) == 2 and pieces[0][0] and not pieces[1][0] and not _answers_below(pieces[1][1]):
         return HtmlSplit(pieces[0][1], pieces[1][1])
     return HtmlSplit(html, "")
+
+
+def _answers_below(quoted: str) -> bool:
+    """Return whether words follow the last blockquote of a quoted piece: somebody answered under it."""
+    blocks = LexborHTMLParser(quoted).css("blockquote")
+    return bool(blocks) and any(_has_words(node) for node in _following(blocks[-1]) if not _is_quote(node))

@@ -111,7 +111,9 @@ def test_an_ambiguous_address_is_nobodys(header: str) -> None:
     assert all(address == "" for _, address in parse_address_list(header))
 
 
-@pytest.mark.parametrize("unit", ['"', ",", "(", ")", "<", ">", '\\"', '"\\', "(a", "a@b,", "=?a?q?", ":", ";", "a:", '"a" <', "<a"])
+@pytest.mark.parametrize(
+    "unit", ['"', ",", "(", ")", "<", ">", '\\"', '"\\', "(a", "a@b,", "=?a?q?", ":", ";", "a:", '"a" <', "<a"]
+)
 def test_fifty_kilobytes_of_punctuation_take_no_time(unit: str) -> None:
     header = unit * (50_000 // len(unit))
     start = time.perf_counter()

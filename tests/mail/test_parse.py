@@ -192,7 +192,10 @@ def test_a_boundary_that_never_comes_keeps_the_text() -> None:
 
 
 def test_a_wrong_boundary_is_guessed() -> None:
-    raw = b"Content-Type: multipart/mixed; boundary=x\n\n--y\nContent-Type: text/plain\n\none\n--y\nContent-Type: text/plain\n\ntwo\n--y--\n"
+    raw = (
+        b"Content-Type: multipart/mixed; boundary=x\n\n--y\nContent-Type: text/plain\n\none\n--y\n"
+        b"Content-Type: text/plain\n\ntwo\n--y--\n"
+    )
     assert parse_message(raw).text == "one\n\ntwo"
 
 
@@ -217,7 +220,13 @@ def test_winmail_dat_and_signatures_are_listed() -> None:
 
 @pytest.mark.parametrize(
     "header",
-    [b"Auto-Submitted: auto-replied", b"Precedence: bulk", b"List-Id: <a.example.org>", b"Return-Path: <>", b"X-Autoreply: yes"],
+    [
+        b"Auto-Submitted: auto-replied",
+        b"Precedence: bulk",
+        b"List-Id: <a.example.org>",
+        b"Return-Path: <>",
+        b"X-Autoreply: yes",
+    ],
 )
 def test_machines_are_recognised(header: bytes) -> None:
     assert parse_message(header + b"\n\nx").is_automatic
@@ -233,8 +242,14 @@ def test_authentication_results_come_raw_and_topmost_first() -> None:
 
 
 def test_the_digest_is_the_same_over_protocols_and_differs_between_messages() -> None:
-    one = b"Message-ID: <a@b>\r\nDate: Mon, 2 Nov 2026 10:00:00 +0100\r\nFrom: A <a@example.org>\r\nTo: b@example.org\r\nSubject: Re: Hi\r\n\r\nx"
-    same = b"Received: x\nSubject: AW: hi\nMessage-ID: <a@b>\nDate: Mon, 2 Nov 2026 09:00:00 +0000\nFrom: a@EXAMPLE.org\nTo: b@example.org\n\ny"
+    one = (
+        b"Message-ID: <a@b>\r\nDate: Mon, 2 Nov 2026 10:00:00 +0100\r\nFrom: A <a@example.org>\r\n"
+        b"To: b@example.org\r\nSubject: Re: Hi\r\n\r\nx"
+    )
+    same = (
+        b"Received: x\nSubject: AW: hi\nMessage-ID: <a@b>\nDate: Mon, 2 Nov 2026 09:00:00 +0000\n"
+        b"From: a@EXAMPLE.org\nTo: b@example.org\n\ny"
+    )
     other = one.replace(b"<a@b>", b"<c@b>")
     assert parse_message(one).digest == parse_message(same).digest
     assert parse_message(one).digest != parse_message(other).digest
@@ -254,7 +269,9 @@ def test_dates_in_many_hands_mean_the_same_moment(value: str) -> None:
     assert parse_message(f"Date: {value}\n\n".encode()).date == datetime(2026, 11, 2, 9, 0, tzinfo=UTC)
 
 
-@pytest.mark.parametrize("value", ["", "yesterday", "Mon, 99 Foo 2026", "1 Jan 99999 00:00:00 +9999", "31 Dec 9999 23:59:60 -2359"])
+@pytest.mark.parametrize(
+    "value", ["", "yesterday", "Mon, 99 Foo 2026", "1 Jan 99999 00:00:00 +9999", "31 Dec 9999 23:59:60 -2359"]
+)
 def test_an_impossible_date_is_none(value: str) -> None:
     assert parse_message(f"Date: {value}\n\n".encode()).date is None
 
@@ -289,8 +306,44 @@ def test_no_bytes_make_it_raise(raw: bytes) -> None:
 
 
 PIECES = st.sampled_from(
-    [b"\r\n", b"\n", b"\n\n", b"--b\n", b"--b--\n", b"Content-Type: multipart/mixed; boundary=b\n", b"Content-Type: ", b"text/html; charset=", b"utf-7", b"utf-16", b"=?utf-8?q?", b"?=", b"=0D=0A", b"=00", b"message/rfc822\n", b"Content-Transfer-Encoding: base64\n", b"quoted-printable\n", b"From: ", b"Subject: ", b"References: <", b">", b'"', b"(", b",", b";", b"filename*0*=", b"%00%0d", b"+2AA-", b"\xff\xfe", b"\xed\xa0\x80", b"\x00", b"<p>", b"cid:a", b"begin 644 x\n", b" "]
-)  # fmt: skip
+    [
+        b"\r\n",
+        b"\n",
+        b"\n\n",
+        b"--b\n",
+        b"--b--\n",
+        b"Content-Type: multipart/mixed; boundary=b\n",
+        b"Content-Type: ",
+        b"text/html; charset=",
+        b"utf-7",
+        b"utf-16",
+        b"=?utf-8?q?",
+        b"?=",
+        b"=0D=0A",
+        b"=00",
+        b"message/rfc822\n",
+        b"Content-Transfer-Encoding: base64\n",
+        b"quoted-printable\n",
+        b"From: ",
+        b"Subject: ",
+        b"References: <",
+        b">",
+        b'"',
+        b"(",
+        b",",
+        b";",
+        b"filename*0*=",
+        b"%00%0d",
+        b"+2AA-",
+        b"\xff\xfe",
+        b"\xed\xa0\x80",
+        b"\x00",
+        b"<p>",
+        b"cid:a",
+        b"begin 644 x\n",
+        b" ",
+    ]
+)
 
 
 @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])

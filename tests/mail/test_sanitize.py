@@ -21,7 +21,19 @@ from mail.sanitize import SanitizedHtml, sanitize_html
 from tests.conftest import CORPUS
 
 OURS = "/parts/7/signed-token"
-FETCHERS = ("src", "srcset", "background", "poster", "data", "dynsrc", "lowsrc", "xlink:href", "formaction", "action", "ping")
+FETCHERS = (
+    "src",
+    "srcset",
+    "background",
+    "poster",
+    "data",
+    "dynsrc",
+    "lowsrc",
+    "xlink:href",
+    "formaction",
+    "action",
+    "ping",
+)
 DANGEROUS = {
     "script", "iframe", "frame", "object", "embed", "applet", "svg", "math", "form", "input", "button", "link", "meta",
     "base", "video", "audio", "source", "track", "template", "noscript", "portal",
@@ -72,7 +84,7 @@ def assert_inert(html: str) -> None:
         '<form action="https://evil.example/"><input name=a><button formaction=javascript:x>b</button></form>',
         "<style>@import url(https://evil.example/a.css); p{background:url(//evil.example/x)}</style>",
         '<p style="background:u\\72l(https://evil.example/x)">a</p>',
-        '<p style="background-image:image-set(\'https://evil.example/x\' 1x)">a</p>',
+        "<p style=\"background-image:image-set('https://evil.example/x' 1x)\">a</p>",
         '<p style="width:expression(alert(1));position:fixed;top:0">a</p>',
         '<p style="background:url(&quot;https://evil.example/x&quot;)">a</p>',
         '<img srcset="https://evil.example/a.png 2x"><video poster=https://evil.example/p.png></video>',
@@ -109,7 +121,9 @@ def test_remote_pictures_are_counted_and_come_back_when_allowed() -> None:
 
 
 def test_scripts_stay_out_when_remote_pictures_are_allowed() -> None:
-    html = '<img src="https://a.example/x.png" onload=x><p style="background:url(javascript:x)"><script src=//a></script>'
+    html = (
+        '<img src="https://a.example/x.png" onload=x><p style="background:url(javascript:x)"><script src=//a></script>'
+    )
     assert "script" not in clean(html, allow_remote=True).html
     assert "onload" not in clean(html, allow_remote=True).html
 
@@ -187,9 +201,49 @@ def test_html_bombs_end_in_time(html: str, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 TAGS = st.sampled_from(
-    "<p>|</p>|<style>|</style>|<svg>|<math>|<!--|-->|<![CDATA[|]]>|<img src=x onerror=y>|<a href='|'>|\"|<table>|<select>|<script>|"
-    "</script>|<title>|<noscript>|<template>|style=\"background:url(|https://evil.example/x|)|;|expression(|\\75rl(|/*|*/|{|}|@import |"
-    "position:fixed|<body background=|<iframe|srcset=|&#x6a;avascript:|cid:logo@example.org|\x00|\r| on".split("|")
+    [
+        "<p>",
+        "</p>",
+        "<style>",
+        "</style>",
+        "<svg>",
+        "<math>",
+        "<!--",
+        "-->",
+        "<![CDATA[",
+        "]]>",
+        "<img src=x onerror=y>",
+        "<a href='",
+        "'>",
+        '"',
+        "<table>",
+        "<select>",
+        "<script>",
+        "</script>",
+        "<title>",
+        "<noscript>",
+        "<template>",
+        'style="background:url(',
+        "https://evil.example/x",
+        ")",
+        ";",
+        "expression(",
+        "\\75rl(",
+        "/*",
+        "*/",
+        "{",
+        "}",
+        "@import ",
+        "position:fixed",
+        "<body background=",
+        "<iframe",
+        "srcset=",
+        "&#x6a;avascript:",
+        "cid:logo@example.org",
+        "\x00",
+        "\r",
+        " on",
+    ]
 )
 
 
@@ -231,7 +285,9 @@ def test_addresses_in_plain_text_become_links() -> None:
 
 
 def test_text_of_html_keeps_words_and_lines() -> None:
-    html = "<title>T</title><p>One  two</p><ul><li>a<li>b</ul><table><tr><td>x<td>y</table><pre>k\n  l</pre>&amp;&nbsp;end"
+    html = (
+        "<title>T</title><p>One  two</p><ul><li>a<li>b</ul><table><tr><td>x<td>y</table><pre>k\n  l</pre>&amp;&nbsp;end"
+    )
     assert html_to_text(html).split() == ["One", "two", "a", "b", "x", "y", "k", "l", "&", "end"]
     assert "One two\n" in html_to_text(html)
     assert "k\nl" in html_to_text(html)
