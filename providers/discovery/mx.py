@@ -20,6 +20,8 @@ from base.addresses import normalise_domain, registrable_domain
 TIMEOUT = 3.0  # seconds for the whole question, all tries included
 MAX_RECORDS = 20  # read of one answer
 NAME_SERVERS: tuple[tuple[str, int], ...] = ()  # (address, port) to ask; empty: those of the machine
+# RFC 6761, 6762, 7686: no name server of the internet answers for them.
+RESERVED = (".local", ".localhost", ".invalid", ".test", ".example", ".onion", ".arpa")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -41,7 +43,7 @@ def find_mx(domain: str, *, resolver: Resolver | None = None) -> tuple[MxRecord,
 
     A null MX (RFC 7505) is none. Names that nobody can register (single labels, reserved zones) are not asked for.
     """
-    if not registrable_domain(domain) or domain.endswith((".local", ".localhost", ".invalid", ".onion", ".arpa")):
+    if not registrable_domain(domain) or domain.endswith(RESERVED):
         return ()
     try:
         return read_answer((resolver or dns_resolver())(domain))
