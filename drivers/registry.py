@@ -14,7 +14,7 @@ SENDING_DRIVERS: dict[str, Callable[[ServerAddress, Login | None], SendingDriver
 
 
 def open_mailbox(protocol: str, server: ServerAddress, login: Login) -> MailboxDriver:
-    """An opened driver, to be closed by the caller (or used in `with`, which opens again only when it is closed).
+    """An opened driver, to be closed by the caller; for `with`, which opens by itself, take `mailbox_driver`.
 
     Raises KeyError for an unknown protocol, and what MailboxDriver.open raises.
     """

@@ -227,6 +227,8 @@ class ChangeReader:
             if mark.since != window or (not told and mark.exists + expected != state.exists):
                 self._note_present(self._search(1, state.uidnext - 1, since) if state.exists else [], found)
             return replace(mark, digest=None)
+        if mark.pending and mark.since == window:
+            return mark  # reading all flags waits until all copies are told
         ids = self._search(1, state.uidnext - 1, since) if state.exists else []
         copies, digest = self._all_flags(ids)
         if digest != mark.digest or mark.since != window:

@@ -30,3 +30,12 @@ class TestDovecot(MailboxContract):
     @pytest.fixture
     def world(self, dovecot, dovecot_user):
         return DovecotWorld(dovecot, dovecot_user, Security.STARTTLS)
+
+
+@pytest.mark.servers
+class TestDovecotWithoutExtensions(MailboxContract):
+    """The real server spoken to as an old one: flags and absence are found by comparing."""
+
+    @pytest.fixture
+    def world(self, plain_dovecot, dovecot_user):
+        return DovecotWorld(plain_dovecot, dovecot_user, Security.SSL)

@@ -25,6 +25,15 @@ def dovecot() -> Iterator[Dovecot]:
         yield server
 
 
+@pytest.fixture(scope="module")
+def plain_dovecot() -> Iterator[Dovecot]:
+    """A Dovecot that announces nothing but UIDPLUS: a client works as with an old server."""
+    if not Dovecot.is_installed():
+        pytest.skip("Dovecot is not installed")
+    with Dovecot(DovecotOptions(users=USERS, capability="IMAP4rev1 SASL-IR UIDPLUS", special_use=True)) as server:
+        yield server
+
+
 @pytest.fixture
 def dovecot_with() -> Iterator[Callable[[DovecotOptions], Dovecot]]:
     """Start Dovecots of any kind; all end with the test."""
@@ -47,8 +56,8 @@ def _next_user() -> Iterator[str]:
 
 
 @pytest.fixture
-def dovecot_user(dovecot: Dovecot, _next_user: Iterator[str]) -> str:
-    """A user of `dovecot` whom no other test has."""
+def dovecot_user(_next_user: Iterator[str]) -> str:
+    """A user of the module's Dovecot whom no other test has."""
     return next(_next_user)
 
 
