@@ -5,7 +5,6 @@ A click (open an attachment) never waits for a download: one slot is kept for it
 
 from __future__ import annotations
 
-import secrets
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +18,7 @@ from accounts.heart import Heart
 from accounts.models import ConnectionSlot, Credential, EmailAccount, EmailAccountServer
 from accounts.vault import read_secret
 from base.crypto import CryptoError
+from base.process import holder_name, is_dead
 from drivers.base import MailboxDriver
 from drivers.errors import AuthenticationFailed, ServerBusy
 from drivers.registry import mailbox_driver
@@ -61,10 +61,12 @@ def _take_slot(email_account: EmailAccount, purpose: str) -> ConnectionSlot | No
         EmailAccount.objects.select_for_update().get(pk=email_account.pk)
         slots = ConnectionSlot.objects.filter(email_account=email_account)
         slots.filter(expires_at__lt=now).delete()
-        if slots.count() >= budget:
+        living = [held for held in slots if not is_dead(held.holder)]
+        if len(living) >= budget:
             return None
+        slots.exclude(pk__in=[held.pk for held in living]).delete()
         return ConnectionSlot.objects.create(
-            email_account=email_account, holder=secrets.token_hex(8), purpose=purpose, expires_at=now + SLOT_LIFE
+            email_account=email_account, holder=holder_name(), purpose=purpose, expires_at=now + SLOT_LIFE
         )
 
 

@@ -13,6 +13,7 @@ from django.db import connection, transaction
 from django.db.models import F, Q
 from django.db.models.functions import Now
 
+from base.process import is_dead
 from mail.models import Copy, CopyState
 
 LIFE = timedelta(seconds=20)
@@ -40,6 +41,14 @@ def claim(email_account_id: int, holder: str, limit: int) -> list[Copy]:
 def renew(holder: str) -> None:
     """The holder lives."""
     Copy.objects.filter(state=CopyState.PENDING, claimed_by=holder).update(claimed_until=Now() + LIFE)
+
+
+def free_dead(email_account_id: int) -> None:
+    """Give back what processes claimed that are known to be dead (others' claims run out by themselves)."""
+    claimed = Copy.objects.filter(email_account_id=email_account_id, state=CopyState.PENDING).exclude(claimed_by="")
+    for holder in set(claimed.order_by().values_list("claimed_by", flat=True).distinct()):
+        if is_dead(holder):
+            give_back(holder)
 
 
 def give_back(holder: str) -> None:

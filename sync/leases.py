@@ -14,6 +14,7 @@ from django.db import transaction
 from django.db.models import F, Q
 from django.db.models.functions import Now
 
+from base.process import is_dead
 from sync.models import Lease
 
 LIFE = timedelta(seconds=15)
@@ -41,9 +42,11 @@ class Held:
 
 
 def acquire(email_account_id: int, role: str, holder: str) -> Held | None:
-    """Take the lease if it is free or ran out; None if somebody holds it."""
-    Lease.objects.get_or_create(email_account_id=email_account_id, role=role)
+    """Take the lease if it is free, ran out, or its holder died; None if somebody holds it."""
+    row, _ = Lease.objects.get_or_create(email_account_id=email_account_id, role=role)
     free = Q(expires_at__isnull=True) | Q(expires_at__lt=Now())
+    if row.holder and is_dead(row.holder):
+        free |= Q(generation=row.generation, holder=row.holder)
     with transaction.atomic():
         mine = Lease.objects.filter(free, email_account_id=email_account_id, role=role)
         taken = mine.update(holder=holder, generation=F("generation") + 1, expires_at=Now() + LIFE)

@@ -11,8 +11,6 @@ the rest of the mailbox is enumerated.
 
 from __future__ import annotations
 
-import os
-import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -23,6 +21,7 @@ from django.utils import timezone
 from accounts.connections import mailbox as open_mailbox
 from accounts.heart import Heart
 from accounts.models import AccountState, EmailAccount
+from base.process import holder_name
 from drivers.base import MailboxDriver
 from drivers.errors import DriverError, FolderGone
 from intake.take_in import Mailbox, describe
@@ -50,7 +49,7 @@ class Run:
     budget: float
     compare_all: bool = False  # compare every folder's sets now, not only those due today
     on_progress: Progress = lambda run: None
-    holder: str = field(default_factory=lambda: f"{os.getpid()}-{secrets.token_hex(6)}")
+    holder: str = field(default_factory=holder_name)
     started: float = field(default_factory=time.monotonic)
     fetched: int = 0
 
@@ -61,6 +60,7 @@ class Run:
     def go(self) -> bool:
         """Do it; True when the mailbox was read to its end. Raises drivers.errors."""
         with open_mailbox(self.email_account) as driver, Heart(lambda: claims.renew(self.holder)):
+            claims.free_dead(self.email_account.pk)
             try:
                 with lease(self.email_account.pk, Lease.Role.ENUMERATE, self.holder) as held:
                     if held is None:  # another worker enumerates: help it fetch
