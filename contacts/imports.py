@@ -85,10 +85,13 @@ def _read(rows: Iterable[Row], result: ImportResult) -> Iterator[_Person]:
             result.bad.append(BadRow(row.line, _("“%s” is not a mail domain") % cells["company_domain"][:100]))
             continue
         if cells["phone"] and phone is None:
-            said = _("“%s” is not a phone number; the rest of the row was imported") % cells["phone"][:60]
+            said = _("“%s” is not a phone number; the rest of the row counts") % cells["phone"][:60]
             result.notes.append(BadRow(row.line, said))
         if domain in public:
-            said = _("%s is a public mail service; it was not taken as the company’s domain") % domain
+            said = (
+                _("%s is a public mail service, which cannot be a company’s domain; the rest of the row counts")
+                % domain
+            )
             result.notes.append(BadRow(row.line, said))
             domain = ""
         yield _Person(row.line, cells, address, domain, phone)

@@ -6,12 +6,13 @@ loses nothing. Links follow in linking.people, which calls these.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from django.core.exceptions import ValidationError
 from django.core.validators import URLValidator
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
 
 from accounts.models import User
@@ -71,11 +72,20 @@ class _Mistakes:
             raise ValidationError({name: list(texts) for name, texts in self.by_field.items()})
 
 
+@contextmanager
+def _taken_meanwhile(name: str) -> Iterator[None]:
+    """Turn the unique constraint's error (two people saved the same at once) into one of the form's field."""
+    try:
+        yield
+    except IntegrityError:
+        raise ValidationError({name: [_("Somebody just saved the same in another card. Open it and look.")]})
+
+
 def save_contact(
     *, fields: ContactFields, contact: Contact | None = None, user: User | None = None
 ) -> tuple[Contact, Changes]:
     """Make or change a contact. Raises ValidationError by field (first_name, addresses, phones)."""
-    with transaction.atomic():
+    with _taken_meanwhile("addresses"), transaction.atomic():
         addresses, phones = _check_contact(fields, contact)
         contact = contact or Contact(created_by=user)
         old_company = contact.company_id
@@ -145,7 +155,7 @@ def save_company(
     *, fields: CompanyFields, company: Company | None = None, user: User | None = None
 ) -> tuple[Company, Changes]:
     """Make or change a company. Raises ValidationError by field (name, domains)."""
-    with transaction.atomic():
+    with _taken_meanwhile("domains"), transaction.atomic():
         domains = _check_company(fields, company)
         company = company or Company(created_by=user)
         company.name = clean_line(fields.name, 200)

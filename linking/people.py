@@ -68,6 +68,15 @@ def _move(links: QuerySet[MessageLink], existing: QuerySet[MessageLink], **targe
     links.update(**target)
 
 
+def delete_contact(*, contact: Contact) -> None:
+    """Delete a contact and the links that rest on it; mail that another reason links to its company stays linked."""
+    contact_id, company_id = contact.pk, contact.company_id
+    with transaction.atomic():
+        services.delete_contact(contact=contact)
+        if company_id is not None:
+            past.unlink_employer(contact_id=contact_id, company_id=company_id)
+
+
 def import_people(table: Table, *, user: User | None = None) -> ImportResult:
     """Import a table of people; the mail of the past is noted, see save_contact. One transaction."""
     with transaction.atomic():

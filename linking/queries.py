@@ -17,6 +17,7 @@ from django.utils.translation import gettext as _
 
 from contacts.models import Company, Contact
 from contacts.queries import company_of, contact_of
+from linking.facts import own_addresses
 from linking.models import MessageLink, Reason
 from mail.models import Message, MessageAddress
 from mail.queries import visible_messages, visible_threads
@@ -40,7 +41,6 @@ class RecordLink:
     is_rejected: bool
     is_unverified: bool
     struck_by: str  # who undid it
-    struck_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +125,6 @@ def _record_link(key: tuple[Kind, int], row: MessageLink, names: dict[int, str])
         is_rejected=row.is_rejected,
         is_unverified=bool(evidence.get("unverified")),
         struck_by=user if row.is_rejected else "",
-        struck_at=row.created_at if row.is_rejected else None,
     )
 
 
@@ -231,7 +230,8 @@ def _figures(user: Any, record: str, ids: Sequence[int]) -> dict[int, MailFigure
 def about_thread(user: Any, thread_id: int) -> About | None:
     """Return who a visible thread is with: its last sender who is not of ours, else the first recipient."""
     messages = visible_messages(user).filter(thread=thread_id)
-    last = messages.filter(is_outgoing=False).exclude(from_address="").order_by("-received_at", "-pk").first()
+    received = messages.filter(is_outgoing=False).exclude(from_address="").order_by("-received_at", "-pk")
+    last = received.exclude(from_address__in=own_addresses()).first() or received.first()
     if last is not None:
         name, address = last.from_name, last.from_address
     else:

@@ -21,7 +21,6 @@ from base.addresses import normalise_address
 from contacts import queries
 from contacts.models import Contact
 from contacts.reading import split_name
-from contacts.services import delete_contact
 from linking import people
 from linking.queries import MailFigures, figures_of_contacts, mail_of_contact
 from panel.forms.people import ContactForm, contact_initial
@@ -119,7 +118,7 @@ def contact_delete(request: HttpRequest, contact_id: int) -> HttpResponse:
     found = _find(contact_id)
     if request.method == "POST":
         messages.success(request, _("%(name)s was deleted. The mail stays.") % {"name": found})
-        delete_contact(contact=found)
+        people.delete_contact(contact=found)
         return redirect("panel:contacts")
     return render(request, "contacts/delete.html", {"record": found, "kind": "contact"})
 

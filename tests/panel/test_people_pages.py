@@ -352,3 +352,19 @@ def test_an_export_holds_every_contact_and_disarms_formulas(scene: Scene) -> Non
     text = b"".join(answer).decode("utf-8-sig")
     assert "Inês,Figueiredo,ines@azulejos.example,,,Casa Azulejos,azulejos.example" in text
     assert "'=1+1,Formula" in text
+
+
+def test_a_page_of_somebody_who_is_not_there_is_not_found(scene: Scene) -> None:
+    client = signed_in(scene.owner)
+    for name in ("contact", "contact_edit", "contact_merge", "contact_delete"):
+        for number in (10**6, 10**20):
+            assert client.get(reverse(f"panel:{name}", args=[number])).status_code == 404
+    for name in ("company", "company_edit", "company_merge", "company_delete", "context", "thread_links"):
+        for number in (10**6, 10**20):
+            assert client.get(reverse(f"panel:{name}", args=[number])).status_code == 404
+
+
+def test_deleting_a_contact_takes_the_links_to_its_company_that_rest_on_it(scene: Scene) -> None:
+    scene.azulejos.domains.all().delete()
+    signed_in(scene.owner).post(reverse("panel:contact_delete", args=[scene.ines.pk]))
+    assert not scene.mail.links.exists()
