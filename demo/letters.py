@@ -104,11 +104,14 @@ def _message_id(seed: str, sender: Person) -> str:
 
 
 def placements(letter: Letter, later: Iterable[Letter], start: datetime) -> list[Placement]:
-    """Copies of a letter: in Sent of a demo user who wrote it, in a folder of each who got it."""
+    """Copies of a letter: in Sent (or Drafts) of a demo user who wrote it, in a folder of each who got it."""
     answers = [other for other in later if other.parent is letter]
     found = []
     for user in DEMO_USERS:
-        if letter.sender.address == user.address:
+        if letter.line.extra.get("draft"):  # not sent yet: nobody else has it
+            if letter.sender.address == user.address:
+                found.append(Placement(user, "Drafts", ("seen", "draft")))
+        elif letter.sender.address == user.address:
             found.append(Placement(user, "Sent", ("seen",)))
         elif any(person.address == user.address for person in (*letter.to, *letter.cc)):
             has_answered = any(answer.sender.address == user.address for answer in answers)

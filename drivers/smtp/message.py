@@ -73,7 +73,10 @@ def wire_message(raw: bytes, *, allow_8bit: bool) -> Wire:
         raise Unsendable("The header of the message holds a bare carriage return.")
     needs_utf8 = not header.isascii()
     if not allow_8bit and not needs_utf8 and not raw.isascii():
-        raw = _seven_bit(raw)
+        try:
+            raw = _seven_bit(raw)
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+            raise Unsendable("The server takes seven bits only, and this message cannot be written so.") from None
     body = _LINE_END.sub(b"\r\n", raw)
     if not body.endswith(b"\r\n"):
         body += b"\r\n"

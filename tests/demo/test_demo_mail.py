@@ -92,6 +92,8 @@ def test_flags_say_what_was_read_and_answered(letters):
     assert any("answered" in place.flags for place in places) and any("flagged" in place.flags for place in places)
     assert {place.folder for place in places} >= {"INBOX", "Tenders", "Projects/Porto 2027"}
     assert {place.folder for place in places} <= {"INBOX", *FOLDERS}
+    drafts = [place for place in places if place.folder == "Drafts"]
+    assert {place.user.key for place in drafts} == {"maren", "sales"} and all("draft" in each.flags for each in drafts)
 
 
 @pytest.mark.parametrize("spec", ["a.pdf|Title (x)|Ribeira façade \\ 漢", "b.png|30", "c.csv|a;b|1;2", "d.ics|Visit|3"])

@@ -150,7 +150,7 @@ def test_a_copied_and_a_moved_mail_keep_their_content(data):
         client.move([uid], "Trash")
         for folder in ("Archive", "Trash"):
             client.select_folder(folder)
-            (found,) = client.search()
+            found = client.search()[-1]
             assert client.fetch([found], ["BODY.PEEK[]"])[found][b"BODY[]"] == raw
 
 
@@ -175,6 +175,24 @@ def test_new_mail_arrives_by_the_clock_and_each_only_once(tmp_path):
     with demo_server(tmp_path, arrivals="0") as ports:
         assert json.loads((tmp_path / "first_start.json").read_text())["arrived"] >= first >= 2
         assert len(contents(ports, MAREN)["INBOX"][1]) >= count
+
+
+def test_people_answer_what_one_writes_to_them_and_machines_do_not(tmp_path):
+    shop = "no-reply@nordfrakt.example"
+    raw = b"Subject: Lot 1 is ready\r\nMessage-ID: <lot-1@nordlys.example>\r\n\r\nHei\r\n"
+    with demo_server(tmp_path, arrivals="0.5") as ports:
+        with sender(ports, MAREN) as smtp:
+            smtp.send(Envelope(MAREN.address, ("ines.figueiredo@azulejos.example", shop)), raw)
+        deadline = time.monotonic() + 20
+        answers = []
+        while not answers and time.monotonic() < deadline:
+            time.sleep(0.3)
+            with mailbox(ports, MAREN) as client:
+                client.select_folder("INBOX", readonly=True)
+                found = client.search(["SUBJECT", "Re: Lot 1 is ready"])
+                answers = list(client.fetch(found, ["ENVELOPE"]).values()) if found else []
+    assert [answer[b"ENVELOPE"].in_reply_to for answer in answers] == [b"<lot-1@nordlys.example>"]
+    assert answers[0][b"ENVELOPE"].from_[0].mailbox == b"ines.figueiredo"
 
 
 def test_a_first_start_that_was_killed_begins_anew(tmp_path):
