@@ -68,6 +68,20 @@ class Bookmark:
         return cursor
 
 
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What is asked of one call."""
+
+    folder_id: str
+    since: date | None
+    limit: int
+
+    @property
+    def window(self) -> str:
+        """The window as the bookmark keeps it."""
+        return self.since.isoformat() if self.since else ""
+
+
 @dataclass(slots=True)
 class _Found:
     added: list[RemoteCopy] = field(default_factory=list)
@@ -83,75 +97,70 @@ class ChangeReader:
     def __init__(self, connection: ImapConnection, desk: FolderDesk) -> None:
         self._connection = connection
         self._desk = desk
-        self._known: tuple[tuple[str, int, str, int, int], list[int]] | None = None
+        self._known: tuple[tuple[str, int, str, int], int, list[int]] | None = None
 
     def fetch_changes(self, folder_id: str, cursor: Cursor | None, *, since: date | None, limit: int) -> FolderChanges:
         """See MailboxDriver.fetch_changes. Raises CursorInvalid, FolderGone, ServerBusy, ServerUnreachable."""
-        window = since.isoformat() if since else ""
+        look = _Look(folder_id, since, max(1, limit))
         if cursor is None:
-            return self._first_look(folder_id, since, window, limit)
+            return self._first_look(look)
         mark = Bookmark.read(cursor)
-        state = self._desk.state(folder_id, quick=bool(mark.pending))
-        _check_epoch(mark, state)
+        state = self._state(look, mark)
+        if state.modseq < mark.modseq:  # a rebuilt index counts anew: UIDs still hold, flags must be compared
+            mark = replace(mark, modseq=0)
         found = _Found()
-        if self._is_unchanged(mark, state, window):
-            return self._result(mark, found)
+        if _is_unchanged(mark, state, look):
+            return _result(mark, found)
         self._desk.open(folder_id)
         vanished_told = self._flag_changes(mark, state, found)
-        pending = ((1, state.uidnext - 1),) if mark.since != window else mark.pending
-        added_there = 0
+        same_window = mark.since == look.window
+        pending = mark.pending if same_window else ((1, state.uidnext - 1),)
+        expected = mark.exists
         if state.uidnext > mark.uidnext:
-            added_there = len(self._search(mark.uidnext, state.uidnext - 1, None))
-            if mark.since == window:
+            expected += len(self._search(mark.uidnext, state.uidnext - 1, None))
+            if same_window:
                 pending = ((mark.uidnext, state.uidnext - 1), *pending)
-        mark = self._compare(mark, state, found, window=window, since=since, expected=added_there, told=vanished_told)
-        mark = replace(mark, uidnext=state.uidnext, modseq=state.modseq, exists=state.exists, since=window)
-        mark = replace(mark, pending=self._enumerate(folder_id, mark, pending, since, limit, found))
+        none_lost = vanished_told or expected == state.exists
+        digest = self._compare(look, mark, state, found, none_lost=none_lost)
+        mark = Bookmark(state.epoch, state.uidnext, state.modseq, state.exists, look.window, pending, digest)
+        mark = self._enumerate(look, mark, found)
         if found.total is None and since is None:
             found.total = state.exists
-        return self._result(mark, found)
+        return _result(mark, found)
+
+    def _state(self, look: _Look, mark: Bookmark) -> FolderState:
+        """Figures at least as new as the bookmark. One strange answer (a lagging replica, an old view) is asked again
+        before the bookmark is given up."""
+        state = self._desk.state(look.folder_id, quick=bool(mark.pending))
+        if not _fits(mark, state):
+            state = self._desk.open_anew(look.folder_id)
+            if not _fits(mark, state):
+                raise errors.CursorInvalid("The server numbers this folder anew.")
+        return state
 
     def list_ids(self, since: date | None) -> list[int]:
         """All UIDs of the open folder in the window, ascending."""
         return self._search(1, None, since)
 
-    def _first_look(self, folder_id: str, since: date | None, window: str, limit: int) -> FolderChanges:
-        state = self._desk.open_anew(folder_id)
-        mark = Bookmark(state.epoch, state.uidnext, state.modseq, state.exists, window)
-        found = _Found()
-        pending = ((1, state.uidnext - 1),) if state.uidnext > 1 and state.exists else ()
-        found.total = 0
-        if pending:
-            found.total = len(self._ids(folder_id, mark, pending[0], since))
-        mark = replace(mark, pending=self._enumerate(folder_id, mark, pending, since, limit, found))
-        return self._result(mark, found)
-
-    def _is_unchanged(self, mark: Bookmark, state: FolderState, window: str) -> bool:
-        return (
-            not mark.pending
-            and mark.since == window
-            and mark.modseq == state.modseq
-            and (state.modseq > 0 or state.exists == mark.exists == 0)
-            and (mark.exists, mark.uidnext) == (state.exists, state.uidnext)
-        )
+    def _first_look(self, look: _Look) -> FolderChanges:
+        state = self._desk.open_anew(look.folder_id)
+        mark = Bookmark(state.epoch, state.uidnext, state.modseq, state.exists, look.window)
+        found = _Found(total=0)
+        if state.uidnext > 1 and state.exists:
+            span = (1, state.uidnext - 1)
+            found.total = len(self._ids(look, state.epoch, span))
+            mark = self._enumerate(look, replace(mark, pending=(span,)), found)
+        return _result(mark, found)
 
     # new copies
 
-    def _enumerate(
-        self,
-        folder_id: str,
-        mark: Bookmark,
-        pending: tuple[tuple[int, int], ...],
-        since: date | None,
-        limit: int,
-        found: _Found,
-    ) -> tuple[tuple[int, int], ...]:
-        """Take up to `limit` copies off the pending ranges, newest first; what remains pending."""
-        left = list(pending)
-        room = max(1, limit)
+    def _enumerate(self, look: _Look, mark: Bookmark, found: _Found) -> Bookmark:
+        """Take up to `limit` copies off the pending ranges, newest first; the bookmark with what remains pending."""
+        left = list(mark.pending)
+        room = look.limit
         while left and room > 0:
             low, high = left[0]
-            ids = self._ids(folder_id, mark, (low, high), since)
+            ids = self._ids(look, mark.epoch, (low, high))
             taken = ids[-room:]
             copies = fetch_copies(self._connection, taken)
             found.added.extend(copies[uid] for uid in reversed(taken) if uid in copies)
@@ -160,20 +169,20 @@ class ChangeReader:
                 left[0] = (low, taken[0] - 1)
             else:
                 left.pop(0)
-        return tuple(left)
+        return replace(mark, pending=tuple(left))
 
-    def _ids(self, folder_id: str, mark: Bookmark, span: tuple[int, int], since: date | None) -> list[int]:
+    def _ids(self, look: _Look, epoch: int, span: tuple[int, int]) -> list[int]:
         """UIDs of a pending range in the window, ascending; a page after the first is cut from what is known."""
         low, high = span
-        place = (folder_id, mark.epoch, since.isoformat() if since else "")
+        place = (look.folder_id, epoch, look.window, low)
         if self._known is not None:
-            (*known_place, known_low, known_high), ids = self._known
-            if tuple(known_place) == place and known_low == low and high <= known_high:
+            known_place, known_high, ids = self._known
+            if known_place == place and high <= known_high:
                 while ids and ids[-1] > high:
                     ids.pop()
                 return ids
-        ids = self._search(low, high, since)
-        self._known = ((*place, low, high), ids)
+        ids = self._search(low, high, look.since)
+        self._known = (place, high, ids)
         return ids
 
     def _search(self, low: int, high: int | None, since: date | None) -> list[int]:
@@ -212,29 +221,22 @@ class ChangeReader:
         return _vanished(answer, mark.uidnext - 1, found.removed)
 
     def _compare(
-        self,
-        mark: Bookmark,
-        state: FolderState,
-        found: _Found,
-        *,
-        window: str,
-        since: date | None,
-        expected: int,
-        told: bool,
-    ) -> Bookmark:
-        """Find out what is gone where nobody told: by counts with CONDSTORE, else by reading all flags."""
+        self, look: _Look, mark: Bookmark, state: FolderState, found: _Found, *, none_lost: bool
+    ) -> int | None:
+        """Find out what is gone and, without CONDSTORE, whose flags changed; the new digest of flags (None with it)."""
+        same_window = mark.since == look.window
         if state.modseq and mark.modseq:
-            if mark.since != window or (not told and mark.exists + expected != state.exists):
-                self._note_present(self._search(1, state.uidnext - 1, since) if state.exists else [], found)
-            return replace(mark, digest=None)
-        if mark.pending and mark.since == window:
-            return mark  # reading all flags waits until all copies are told
-        ids = self._search(1, state.uidnext - 1, since) if state.exists else []
+            if not (none_lost and same_window):
+                self._note_present(self._search(1, state.uidnext - 1, look.since) if state.exists else [], found)
+            return None
+        if mark.pending and same_window and not state.modseq:
+            return mark.digest  # reading all flags waits until all copies are told
+        ids = self._search(1, state.uidnext - 1, look.since) if state.exists else []
         copies, digest = self._all_flags(ids)
-        if digest != mark.digest or mark.since != window:
+        if digest != mark.digest or not same_window:
             found.flags.extend(copy for copy in copies if (copy.uid or 0) < mark.uidnext)
             self._note_present(ids, found)
-        return replace(mark, digest=None if state.modseq else digest)
+        return None if state.modseq else digest
 
     def _note_present(self, ids: list[int], found: _Found) -> None:
         found.present = frozenset(map(str, ids))
@@ -255,22 +257,32 @@ class ChangeReader:
             digest = zlib.crc32(f"{uid} {sorted(flags[uid])}".encode(), digest)
         return [RemoteCopy(key=str(uid), uid=uid, flags=flags[uid]) for uid in sorted(flags)], digest
 
-    def _result(self, mark: Bookmark, found: _Found) -> FolderChanges:
-        return FolderChanges(
-            epoch=mark.epoch,
-            added=tuple(found.added),
-            flags=tuple(found.flags),
-            removed=tuple(map(str, found.removed)),
-            cursor=mark.write(),
-            has_more=bool(mark.pending),
-            present=found.present,
-            total=found.total,
-        )
+
+def _result(mark: Bookmark, found: _Found) -> FolderChanges:
+    return FolderChanges(
+        epoch=mark.epoch,
+        added=tuple(found.added),
+        flags=tuple(found.flags),
+        removed=tuple(map(str, found.removed)),
+        cursor=mark.write(),
+        has_more=bool(mark.pending),
+        present=found.present,
+        total=found.total,
+    )
 
 
-def _check_epoch(mark: Bookmark, state: FolderState) -> None:
-    if state.epoch != mark.epoch or state.uidnext < mark.uidnext or state.modseq < mark.modseq:
-        raise errors.CursorInvalid("The server numbers this folder anew.")
+def _is_unchanged(mark: Bookmark, state: FolderState, look: _Look) -> bool:
+    return (
+        not mark.pending
+        and mark.since == look.window
+        and mark.modseq == state.modseq
+        and (state.modseq > 0 or state.exists == mark.exists == 0)
+        and (mark.exists, mark.uidnext) == (state.exists, state.uidnext)
+    )
+
+
+def _fits(mark: Bookmark, state: FolderState) -> bool:
+    return state.epoch == mark.epoch and state.uidnext >= mark.uidnext
 
 
 def _esearch_ids(answer: Answer) -> list[int]:

@@ -224,6 +224,35 @@ def test_a_server_without_uidvalidity_and_uidnext_is_read():
         assert again.added == () and again.present == {"3", "8"}
 
 
+def status(**figures):
+    return (
+        f"* STATUS INBOX ({' '.join(f'{name} {value}' for name, value in figures.items())})\r\n".encode()
+        + b"%(tag)s OK done\r\n"
+    )
+
+
+def test_one_lagging_answer_does_not_cost_the_bookmark():
+    cursor = {"epoch": 7, "uidnext": 10, "modseq": 0, "exists": 3, "since": "", "pending": []}
+    with hostile(
+        STATUS=status(MESSAGES=3, UIDNEXT=9, UIDVALIDITY=7), UID_SEARCH=b"* SEARCH 1 2 9\r\n%(tag)s OK\r\n"
+    ) as server:
+        assert opened(server).fetch_changes("INBOX", cursor, since=None, limit=5).cursor["uidnext"] == 10
+    with (
+        hostile(
+            STATUS=status(MESSAGES=3, UIDNEXT=12, UIDVALIDITY=8),
+            EXAMINE=b"* 3 EXISTS\r\n* OK [UIDVALIDITY 8] x\r\n%(tag)s OK\r\n",
+        ) as server,
+        pytest.raises(errors.CursorInvalid),
+    ):
+        opened(server).fetch_changes("INBOX", cursor, since=None, limit=5)
+
+
+@pytest.mark.parametrize("cursor", [{}, {"epoch": "x", "uidnext": 1}, {"epoch": 1, "uidnext": 1, "pending": [3]}])
+def test_a_bookmark_of_another_kind_is_invalid(poor_server, cursor):
+    with ImapDriver(poor_server.address(), poor_server.login()) as driver, pytest.raises(errors.CursorInvalid):
+        driver.fetch_changes("INBOX", cursor, since=None, limit=5)
+
+
 def test_a_goodbye_in_the_middle_is_a_lost_connection_or_a_busy_server():
     for text, expected in (
         (b"* BYE Autologout\r\n", errors.ServerUnreachable),

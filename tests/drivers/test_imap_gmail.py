@@ -55,3 +55,34 @@ def test_a_label_taken_away_elsewhere_is_noticed_by_the_count(gmail_server):
         changes = driver.fetch_changes("Work", cursor, **EVERYTHING)
         assert changes.present == {"2"}
         assert driver.fetch_changes("Work", changes.cursor, **EVERYTHING).present is None
+
+
+def test_a_change_number_that_goes_back_means_comparing_flags_not_downloading_again(gmail_server):
+    for number in range(3):
+        gmail_server.add_message("INBOX", mail(number))
+    with connected(gmail_server) as driver:
+        cursor = driver.fetch_changes("INBOX", None, **EVERYTHING).cursor
+        gmail_server.folders["INBOX"].modseq = 1
+        gmail_server.folders["INBOX"].copies[0].flags.add("\\Flagged")
+        changes = driver.fetch_changes("INBOX", cursor, **EVERYTHING)
+        assert changes.added == () and changes.present == {"1", "2", "3"}
+        assert "\\flagged" in {copy.key: copy.flags for copy in changes.flags}["1"]
+        assert driver.fetch_changes("INBOX", changes.cursor, **EVERYTHING).flags == ()
+
+
+def test_two_connections_sharing_a_bookmark_do_not_lose_it(gmail_server):
+    for number in range(6):
+        gmail_server.add_message("INBOX", mail(number))
+    with connected(gmail_server) as one, connected(gmail_server) as other:
+        changes = one.fetch_changes("INBOX", None, since=None, limit=2)
+        seen = list(changes.added)
+        for turn in range(6):
+            gmail_server.add_message("INBOX", mail(100 + turn))
+            driver = (other, one)[turn % 2]
+            list(driver.list_ids("INBOX", since=None))
+            changes = driver.fetch_changes("INBOX", changes.cursor, since=None, limit=2)
+            seen += changes.added
+        while changes.has_more:
+            changes = other.fetch_changes("INBOX", changes.cursor, since=None, limit=2)
+            seen += changes.added
+    assert sorted(copy.uid for copy in seen) == list(range(1, 13))
