@@ -14,7 +14,7 @@ MAX_DECLARATIONS = 20_000
 _COMMENT = re.compile(r"/\*.*?(?:\*/|\Z)|<!--|-->", re.S)
 _ESCAPE = re.compile(r"\\([0-9a-fA-F]{1,6})[ \t\r\n\f]?|\\(.)", re.S)
 _FUNCTION = re.compile(r"([a-z-]*)\(", re.I)
-_URL = re.compile(r"url\(\s*(\"[^\"]*\"|'[^']*'|[^\"'()\s]*)\s*\)", re.I)
+_URL = re.compile(r"url\(\s{0,20}(\"[^\"]*\"|'[^']*'|[^\"'()\s]*)\s{0,20}\)", re.I)
 _REMOTE = re.compile(r"https?://[A-Za-z0-9._~:/?#\[\]@!$&*+,;=%-]{1,2000}")
 _VALUE = re.compile(r"[^<>{}\\@\x00-\x08\x0b\x0e-\x1f\x7f;]*")
 _SELECTOR = re.compile(r"[A-Za-z0-9\s.,#:*>+~()\[\]=\"'_^$|\u00a1-\uffff-]{1,2000}")

@@ -29,7 +29,7 @@ _FOLD = re.compile(rb"[ \t\r]*\n[ \t]*")
 # A semicolon or, since some forget it, white space before the name; an unquoted value runs to the next parameter, since
 # some write spaces and encoded words there.
 _PARAMETER = re.compile(
-    r"[;\s]\s*([^\s=;\"]{1,100})\s{0,50}=\s*(?:\"([^\"\\]*(?:\\.[^\"\\]*)*)\""
+    r"[;\s]\s{0,50}([^\s=;\"]{1,100})\s{0,50}=\s*(?:\"([^\"\\]*(?:\\.[^\"\\]*)*)\""
     r"|((?:=\?[^?;\s]{1,60}\?[bBqQ]\?[^?]{0,1000}\?=\s*)*[^;\"]{0,1000}?)(?=\s{0,50}(?:[;\"]|\Z)|\s{1,50}[^\s;=\"]{1,40}=))",
     re.S,
 )

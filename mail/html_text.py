@@ -28,7 +28,7 @@ _RAW_DROPPED = re.compile(r"(?is)<(script|style|title)\b.*?(?:</\1\s*>|\Z)|<!--.
 _ANY_TAG = re.compile(r"<[A-Za-z/!?][^>]*(?:>|\Z)")
 _LINE_ENDS = re.compile(r"[ \t\u00a0\u200b\u200c\u034f\ufeff]*\n[ \t\u00a0\u200b\u200c\u034f\ufeff]*")
 _EMPTY_LINES = re.compile(r"\n{3,}")
-_RUNS = re.compile(r"[ \t]{2,}")
+_RUNS = re.compile(r"[ \t]+")
 _FILL = re.compile("[\u200b\u200c\u034f\u00ad\ufeff\u2007]{2,}|(?:[\u200b\u200c\u034f\u00ad\ufeff\u2007\u00a0] ?){4,}")
 
 

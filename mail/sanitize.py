@@ -23,7 +23,7 @@ from mail.html_text import has_many_attributes, html_to_text
 from mail.plain_html import text_to_html
 
 MAX_HTML = 4_000_000  # characters cleaned at all
-QUIET_HTML = 1_000_000  # characters cleaned in this process
+QUIET_HTML = 250_000  # characters cleaned in this process (runs of no-break spaces cost nh3 the square of their length)
 QUIET_TAGS = 4000  # "<" cleaned in this process (nh3 needs time by the square of the depth)
 JAIL_SECONDS = 8
 JAIL_MEGABYTES = 768
@@ -72,7 +72,7 @@ _START_TAG = re.compile(r'<([a-z0-9]+)((?: [a-z-]+="[^"]*")+)>')
 _ATTRIBUTE = re.compile(r'[a-z-]+="[^"]*"')
 _OTHER_FETCHERS = re.compile(
     r"(?i)<(?:iframe|embed|object|video|audio|source|track|link|input|image|svg|use|bgsound|body|script|frame)\b[^>]{0,2000}?"
-    r"\b(?:src|href|data|poster|xlink:href)\s*=\s*[\"']?\s*((?:https?:)?//[^\s\"'>]{1,2000})"
+    r"\b(?:src|href|data|poster|xlink:href)\s{0,20}=\s{0,20}[\"']?\s{0,20}((?:https?:)?//[^\s\"'>]{1,2000})"
 )
 
 

@@ -33,6 +33,13 @@ def test_fifty_kilobytes_in_one_header(name: bytes, unit: bytes) -> None:
     assert "the body" in message.text
 
 
+def test_white_space_between_parameters_takes_no_time() -> None:
+    message = parse_message(
+        b"Content-Type: text/plain; a" + b" " * 60_000 + b"b" + b"\n \t" * 20_000 + b"c=d\n\nthe body"
+    )
+    assert message.text == "the body"
+
+
 def test_two_thousand_nested_parts_are_cut_and_said() -> None:
     message = parse_message(nested(2000))
     assert message.subject == "deep"

@@ -189,6 +189,12 @@ def test_big_but_flat_html_goes_through_the_helper_process() -> None:
         "<!--" * 500_000,
         "<" * 1_000_000,
         "<pre " * 300_000,
+        "<img src=" + " " * 900_000 + "x>",
+        '<p style="background:url(' + " " * 250_000 + 'x">',
+        "<style>p{background:url(" + " " * 250_000 + "}</style>",
+        "<style>" + "url(" * 70_000 + "</style>",
+        "<pre>" + "\u200b\t" * 300_000 + "x</pre>",
+        "<p>" + "\u00a0\u200c" * 300_000,
     ],
 )
 def test_html_bombs_end_in_time(html: str, monkeypatch: pytest.MonkeyPatch) -> None:
