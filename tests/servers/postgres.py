@@ -16,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import psycopg
 
@@ -114,6 +115,11 @@ class PostgresServer:
         """One statement outside a transaction."""
         with psycopg.connect(self.url(database), autocommit=True) as connection:
             connection.execute(statement)
+
+    def rows(self, statement: str, *, database: str) -> list[tuple[Any, ...]]:
+        """The rows of a query."""
+        with psycopg.connect(self.url(database), autocommit=True) as connection:
+            return connection.execute(statement).fetchall()
 
     def restart(self) -> None:
         """Immediate stop (as a crash) and start, on the same port: what a failing database looks like."""

@@ -1,0 +1,46 @@
+"""`script/bench poll`: a look at a mailbox in which nothing happened, beside mbsync."""
+
+from __future__ import annotations
+
+import importlib
+import time
+from typing import Any
+
+from bench.instance import Instance
+from bench.mailbox import OURS, THEIRS, connect, filled
+from bench.mbsync import Mbsync
+from bench.table import median, share, table
+
+LOOKS = 20
+
+
+def run(count: int) -> bool:
+    """Prints the table."""
+    with filled(count) as there, Instance() as instance:
+        connect(instance, there)
+        yardstick = Mbsync(there.server, THEIRS, instance.folder / "mbsync")
+        yardstick.run()
+        instance.manage_json("sync_account", OURS)
+        instance.enter_django()
+        ours = _looks()
+        theirs = [yardstick.run() for _ in range(5)]
+    rows = [
+        ("mbsync", median(theirs) * 1000, share(theirs, 0.95) * 1000, 1.0),
+        ("a run of the worker", median(ours) * 1000, share(ours, 0.95) * 1000, median(theirs) / median(ours)),
+    ]
+    print(table(f"A poll that finds nothing, {count:,} messages", ("", "median ms", "p95 ms", "× mbsync"), rows))  # noqa: T201
+    return True
+
+
+def _looks() -> list[float]:
+    # The settings must not be read before the environment of this installation stands.
+    importlib.import_module("django").setup()
+    pipeline: Any = importlib.import_module("sync.pipeline")
+    models: Any = importlib.import_module("accounts.models")
+    account = models.EmailAccount.objects.get(address_key=OURS)
+    found = []
+    for _ in range(LOOKS + 1):
+        began = time.monotonic()
+        pipeline.run_once(account.pk)
+        found.append(time.monotonic() - began)
+    return found[1:]
