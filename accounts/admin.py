@@ -102,7 +102,7 @@ class ShareInline(ReadOnly, admin.TabularInline):
     """Who else may use it: only its owner changes that."""
 
     model = EmailAccountShare
-    fields = ("user", "group", "level", "created_at")
+    fields = ("user", "group", "level")
     extra = 0
 
 
