@@ -5,6 +5,7 @@ from __future__ import annotations
 from celery import shared_task
 
 from accounts.services import run_check
+from panel.services.doorbell import ring
 from panel.services.wizard import announce
 from sync.tasks import refresh_folders, sync_email_account
 
@@ -15,5 +16,4 @@ def check_server(check_id: int) -> None:
     run_check(check_id)
     email_account = announce(check_id)
     if email_account is not None:
-        ring = sync_email_account if email_account.answered_at else refresh_folders
-        ring.delay_on_commit(email_account.pk)
+        ring(sync_email_account if email_account.answered_at else refresh_folders, email_account.pk)

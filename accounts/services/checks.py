@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.conf import settings
 from django.db.models import Q
@@ -66,7 +67,7 @@ def run_check(check_id: int) -> None:
     begun = time.monotonic()
     try:
         report = _report(check)
-        result = {"state": CheckState.OK, "error_kind": "", "server_said": "", "detail": _facts(report)}
+        result: dict[str, Any] = {"state": CheckState.OK, "error_kind": "", "server_said": "", "detail": _facts(report)}
     except DriverError as error:
         kind = "no_password" if isinstance(error, _NoPassword) else kind_of(error)
         result = {
@@ -117,9 +118,9 @@ def _facts(report: CheckReport) -> dict[str, object]:
     }
 
 
-def _write_folders(setup: MailboxSetup, result: dict[str, object]) -> None:
+def _write_folders(setup: MailboxSetup, result: dict[str, Any]) -> None:
     """The folders were read in the same sign-in; if it failed they were not reached."""
     state = result["state"]
-    detail = {"count": result["detail"].get("folders")} if state == CheckState.OK else {}  # type: ignore[attr-defined]
+    detail = {"count": result["detail"].get("folders")} if state == CheckState.OK else {}
     kind = "" if state == CheckState.OK else "not_reached"
     SetupCheck.objects.filter(setup=setup, kind=CheckKind.FOLDERS).update(state=state, detail=detail, error_kind=kind)

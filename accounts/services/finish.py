@@ -6,6 +6,8 @@ replaces a working credential only here.
 
 from __future__ import annotations
 
+from uuid import UUID
+
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 from django.utils.text import slugify
@@ -31,7 +33,7 @@ def states_of(setup: MailboxSetup) -> dict[str, str]:
     return dict(setup.checks.values_list("kind", "state"))
 
 
-def settle(setup_id: object) -> None:
+def settle(setup_id: UUID) -> None:
     """After a check: go on to done or failed when all have ended. Two workers ending together settle once."""
     with transaction.atomic():
         setup = MailboxSetup.objects.select_for_update(of=("self",)).filter(pk=setup_id, stage=Stage.CHECKING).first()
@@ -101,7 +103,7 @@ def finish_setup(setup: MailboxSetup) -> EmailAccount:
 def _email_account(setup: MailboxSetup) -> EmailAccount:
     """The row to fill: of the account signed in to again, of one stopped earlier by the same owner, or a new one."""
     if setup.is_again:
-        again = EmailAccount.objects.select_for_update(of=("self",)).get(pk=setup.email_account_id)
+        again = EmailAccount.objects.select_for_update(of=("self",)).get(pk=setup.email_account_id or 0)
         if again.state == AccountState.NEEDS_SIGN_IN:
             again.state = AccountState.ACTIVE if again.answered_at else AccountState.CONNECTED
         again.sync_requested_at = again.next_sync_at = timezone.now()

@@ -68,7 +68,7 @@ class ServersForm(forms.Form):
             words = _("A port is a number from 1 to 65535.")
             self.fields[f"{kind}_port"].error_messages |= {"invalid": words, "required": words}
             for validator in self.fields[f"{kind}_port"].validators:
-                validator.message = words
+                validator.message = words  # type: ignore[attr-defined]
         self.fields["imap_host"].error_messages["required"] = _("Type the name of the server.")
         self.fields["name"].error_messages["required"] = _("Give it a name.")
 

@@ -25,6 +25,7 @@ from mail.queries import visible_messages
 from mail.tasks import erase_email_account
 from panel.forms.email_accounts import EmailAccountForm
 from panel.services.account_state import state_line, state_lines, trouble_of
+from panel.services.doorbell import ring
 from panel.services.folder_tree import counts, folder_tree
 from panel.services.signature import clean_signature
 from panel.services.wizard import answered
@@ -61,7 +62,7 @@ def email_account(request: HttpRequest, email_account_id: int) -> HttpResponse:
             services.answer_download(account, yes=True)
             answered(account)
         if account.state == AccountState.ACTIVE:
-            sync_email_account.delay_on_commit(account.pk)
+            ring(sync_email_account, account.pk)
         messages.success(request, _("Saved."))
         return redirect("panel:email_account", account.pk)
     return render(request, "settings/email_account.html", _context(request, account, form))
@@ -118,7 +119,7 @@ def answer_download(request: HttpRequest, email_account_id: int) -> HttpResponse
     if account.state == AccountState.CONNECTED:
         services.answer_download(account, yes=request.POST.get("answer") != "no")
         answered(account)
-        sync_email_account.delay_on_commit(account.pk)
+        ring(sync_email_account, account.pk)
     return redirect("panel:inbox")
 
 
@@ -128,7 +129,7 @@ def sync_now(request: HttpRequest, email_account_id: int) -> HttpResponse:
     """Synchronise at once."""
     account = to_set_up(request, email_account_id)
     if services.request_sync(account):
-        sync_email_account.delay_on_commit(account.pk)
+        ring(sync_email_account, account.pk)
         messages.success(request, _("Synchronizing %(address)s.") % {"address": account.address})
     return redirect("panel:email_account", account.pk)
 
@@ -139,7 +140,7 @@ def read_folders(request: HttpRequest, email_account_id: int) -> HttpResponse:
     """Ask the server for its list of folders once more."""
     account = to_set_up(request, email_account_id)
     if account.state in (AccountState.CONNECTED, AccountState.ACTIVE, AccountState.PAUSED):
-        refresh_folders.delay_on_commit(account.pk)
+        ring(refresh_folders, account.pk)
         messages.success(request, _("The list of folders is being read; reload the page in a moment."))
     return redirect("panel:email_account", account.pk)
 
@@ -159,7 +160,7 @@ def resume(request: HttpRequest, email_account_id: int) -> HttpResponse:
     """Receive again."""
     account = to_set_up(request, email_account_id)
     if services.resume(account):
-        sync_email_account.delay_on_commit(account.pk)
+        ring(sync_email_account, account.pk)
     return redirect("panel:email_account", account.pk)
 
 
@@ -175,7 +176,7 @@ def remove(request: HttpRequest, email_account_id: int) -> HttpResponse:
     services.remove_email_account(account, erase=erase)
     answered(account)
     if erase:
-        erase_email_account.delay_on_commit(account.pk)
+        ring(erase_email_account, account.pk)
         messages.success(request, _("%(address)s is being erased.") % {"address": account.address})
         return redirect("panel:settings")
     messages.success(

@@ -21,6 +21,7 @@ from accounts.services.finish import has_candidate
 from accounts.setup import Stage, back_from, chosen, needs_user_name
 from accounts.shares import accounts_with_right
 from panel.forms.wizard import AddressForm, PasswordForm, ServersForm
+from panel.services.doorbell import ring
 from panel.services.wizard import hosts, next_url, page_url, provider_name, receipts, wants_app_password
 from panel.tasks import check_server
 from providers.hints import access_hint, app_password_hint, imap_hint
@@ -38,7 +39,7 @@ def card(request: HttpRequest, page: str, context: dict[str, Any]) -> HttpRespon
 
 def own_setup(request: HttpRequest, setup_id: UUID) -> MailboxSetup:
     """The signed-in user's run, not older than a day. Raises Http404 for anybody else's."""
-    rows = MailboxSetup.objects.filter(user_id=request.user.pk, expires_at__gt=timezone.now())
+    rows = MailboxSetup.objects.filter(user_id=request.user.pk or 0, expires_at__gt=timezone.now())
     return get_object_or_404(rows.select_related("provider", "email_account", "user"), pk=setup_id)
 
 
@@ -147,7 +148,7 @@ def password(request: HttpRequest, setup_id: UUID) -> HttpResponse:
 
 def _ring(setup: MailboxSetup, ids: list[int]) -> HttpResponseRedirect:
     for check_id in ids:
-        check_server.delay_on_commit(check_id)
+        ring(check_server, check_id)
     return redirect(page_url("check", setup))  # type: ignore[return-value]
 
 

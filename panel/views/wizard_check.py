@@ -14,6 +14,7 @@ from django.views.decorators.http import require_GET, require_POST
 from accounts import services
 from accounts.services.finish import Duplicate, has_candidate
 from accounts.setup import CheckKind, Stage
+from panel.services.doorbell import ring
 from panel.services.wizard import answered, ask_download, next_url, page_url, receipts, result_of
 from panel.tasks import check_server
 from panel.views.wizard import card, get_or_post, own_setup
@@ -64,7 +65,7 @@ def retry(request: HttpRequest, setup_id: UUID) -> HttpResponse:
         return redirect(next_url(setup) if setup.stage == Stage.DONE else page_url("password", setup))
     try:
         for check_id in services.begin_checks(setup):
-            check_server.delay_on_commit(check_id)
+            ring(check_server, check_id)
     except services.WizardError:
         return redirect(page_url("password", setup))
     return redirect(page_url("check", setup))
@@ -81,7 +82,7 @@ def without_sending(request: HttpRequest, setup_id: UUID) -> HttpResponse:
         email_account = None
     if email_account is not None:
         ask_download(email_account)
-        refresh_folders.delay_on_commit(email_account.pk)
+        ring(refresh_folders, email_account.pk)
     setup.refresh_from_db()
     return redirect(next_url(setup))
 
@@ -99,7 +100,7 @@ def done(request: HttpRequest, setup_id: UUID) -> HttpResponse:
         if email_account.answered_at is None:
             services.answer_download(email_account, yes=True)
             answered(email_account)
-            sync_email_account.delay_on_commit(email_account.pk)
+            ring(sync_email_account, email_account.pk)
         return redirect(reverse("panel:inbox"))
     folders = setup.checks.filter(kind=CheckKind.FOLDERS).values_list("detail__count", flat=True).first()
     context = {"setup": setup, "email_account": email_account, "folders": folders, "receipts": receipts(setup, "done")}
