@@ -20,7 +20,8 @@ from linking.services import link_messages
 from mail.authentication import sender_verdict
 from mail.models import Copy, CopyState
 from mail.parse import Unreadable, parse_safely
-from mail.store import Incoming, lock_mailbox, store_slice
+from mail.rows import Incoming
+from mail.store import lock_mailbox, store_slice
 from mail.types import ParsedMessage
 
 log = structlog.get_logger(__name__)

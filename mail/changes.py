@@ -11,7 +11,7 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
-from base.models import update_rows
+from base.bulk import update_rows
 from mail.models import Change, Copy, Message
 from mail.threads import refresh
 

@@ -8,34 +8,17 @@ folder or epoch, joins it, only when there is exactly one candidate on each side
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 
 from django.utils import timezone
 
 from accounts.models import EmailAccount
-from base.models import update_rows
-from mail.hashes import id_hash
+from base.bulk import insert_rows, reserve_ids, update_rows
+from mail import rows
 from mail.models import Copy, CopyState, Correspondent, Message, MessageAddress, MessageContent, Part, Thread
+from mail.rows import Incoming, Place
 from mail.threads import ThreadClue, assign, refresh
-from mail.types import Address, ParsedMessage
-
-FUTURE = timedelta(days=1)  # an INTERNALDATE further ahead is a lie of the server's clock
-DRAFT, SEEN, FLAGGED, ANSWERED = "\\draft", "\\seen", "\\flagged", "\\answered"
-ADDRESSES_KEPT = 500  # per message and header, for search and linking
-
-
-@dataclass(frozen=True, slots=True)
-class Incoming:
-    """One fetched copy, parsed. `verdict` is the sender's authentication; `is_draft_folder`: it lies in Drafts."""
-
-    copy: Copy
-    parsed: ParsedMessage
-    flags: frozenset[str]
-    is_complete: bool = True
-    is_draft_folder: bool = False
-    verdict: str = "unknown"
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +98,8 @@ class _Candidate:
 def _candidates(email_account: EmailAccount, digests: set[str]) -> Mapping[str, list[_Candidate]]:
     found: dict[int, _Candidate] = {}
     by_digest: dict[str, list[_Candidate]] = defaultdict(list)
-    rows = Message.objects.filter(email_account=email_account, digest__in=digests).values_list("pk", "digest", "size")
-    for pk, digest, size in rows:
+    found_rows = Message.objects.filter(email_account=email_account, digest__in=digests).values_list("pk", "digest", "size")
+    for pk, digest, size in found_rows:
         found[pk] = _Candidate(pk, size, set())
         by_digest[digest].append(found[pk])
     for message_id, folder_id, epoch in Copy.objects.filter(message_id__in=found).values_list(
@@ -126,122 +109,33 @@ def _candidates(email_account: EmailAccount, digests: set[str]) -> Mapping[str, 
     return by_digest
 
 
-def _new_messages(email_account: EmailAccount, items: Sequence[Incoming], own: frozenset[str]) -> list[Message]:
+def _new_messages(email_account: EmailAccount, items: Sequence[Incoming], own: frozenset[str]) -> list[Place]:
+    """Insert these messages with content, parts and addresses; where each went, in order."""
     if not items:
         return []
     now = timezone.now()
-    received = [_received_at(item, now) for item in items]
+    received = [rows.received_at(item, now) for item in items]
     clues = [
         ThreadClue(i.parsed.message_id, i.parsed.in_reply_to, i.parsed.references, i.parsed.subject[:1000], at)
         for i, at in zip(items, received, strict=True)
     ]
     threads = assign(email_account.pk, clues)
-    messages = [
-        _row(email_account, item, thread_id, at, own)
-        for item, thread_id, at in zip(items, threads, received, strict=True)
+    ids = reserve_ids(Message, len(items))
+    places = [
+        Place(pk, email_account.pk, thread, at, now) for pk, thread, at in zip(ids, threads, received, strict=True)
     ]
-    Message.objects.bulk_create(messages, batch_size=500)
-    MessageContent.objects.bulk_create(
-        [_content(message, item.parsed) for message, item in zip(messages, items, strict=True)], batch_size=100
+    new = list(zip(items, places, strict=True))
+    insert_rows(Message, rows.MESSAGE, (rows.message_row(item, place, own) for item, place in new))
+    insert_rows(MessageContent, rows.CONTENT, (rows.content_row(place.pk, item.parsed) for item, place in new))
+    parts = [rows.part_row(place.pk, part) for item, place in new for part in item.parsed.parts]
+    if parts:
+        insert_rows(Part, rows.PART, parts)
+    uses = [use for item, place in new for use in rows.address_uses(place.pk, item.parsed)]
+    known = correspondents({address for _pk, address, _role in uses})
+    insert_rows(
+        MessageAddress, ("message", "correspondent", "role"), [(pk, known[address], role) for pk, address, role in uses]
     )
-    Part.objects.bulk_create(
-        [_part(message, part) for message, item in zip(messages, items, strict=True) for part in item.parsed.parts],
-        batch_size=500,
-    )
-    _store_addresses(messages, [item.parsed for item in items])
-    return messages
-
-
-def _received_at(item: Incoming, now: datetime) -> datetime:
-    """INTERNALDATE where it is believable, else Date, else now: a Date in the future must not pin spam on top."""
-    for at in (item.copy.received_at, item.parsed.date):
-        if at is not None and at <= now + FUTURE:
-            return at.astimezone(UTC)
-    return now
-
-
-def _row(email_account: EmailAccount, item: Incoming, thread_id: int, at: datetime, own: frozenset[str]) -> Message:
-    parsed = item.parsed
-    sender = parsed.from_[0] if parsed.from_ else Address("", "")
-    is_draft = DRAFT in item.flags or item.is_draft_folder
-    is_outgoing = sender.address in own
-    return Message(
-        email_account=email_account,
-        thread_id=thread_id,
-        message_id=parsed.message_id[:1000],
-        message_id_hash=id_hash(parsed.message_id) if parsed.message_id else None,
-        subject=parsed.subject[:1000],
-        snippet=parsed.snippet[:250],
-        from_name=sender.name[:300],
-        from_address=sender.address[:320],
-        sent_at=parsed.date,
-        received_at=at,
-        size=item.copy.size or 0,
-        is_outgoing=is_outgoing,
-        is_read=SEEN in item.flags or is_outgoing,
-        is_flagged=FLAGGED in item.flags,
-        is_answered=ANSWERED in item.flags,
-        is_draft=is_draft,
-        is_automatic=parsed.is_automatic,
-        has_attachments=any(not part.is_inline for part in parsed.parts),
-        is_complete=item.is_complete,
-        verdict=item.verdict,
-        digest=parsed.digest[:64],
-        object_id=item.copy.object_id,
-    )
-
-
-def _pairs(addresses: Iterable[Address]) -> list[list[str]]:
-    return [[one.name[:300], one.address[:320]] for one in list(addresses)[:ADDRESSES_KEPT]]
-
-
-def _content(message: Message, parsed: ParsedMessage) -> MessageContent:
-    recipients = {
-        "from": parsed.from_, "sender": parsed.sender, "reply_to": parsed.reply_to,
-        "to": parsed.to, "cc": parsed.cc, "bcc": parsed.bcc,
-    }  # fmt: skip
-    return MessageContent(
-        message=message,
-        text=parsed.text,
-        html=parsed.html,
-        header_block=parsed.header_block,
-        in_reply_to=parsed.in_reply_to[:2000],
-        references=list(parsed.references)[:200],
-        recipients={name: _pairs(found) for name, found in recipients.items() if found},
-        list_id=parsed.list_id[:500],
-        list_unsubscribe=parsed.list_unsubscribe[:4000],
-        authentication_results=list(parsed.authentication_results)[:20],
-        problems=list(parsed.problems)[:20],
-    )
-
-
-def _part(message: Message, part) -> Part:  # type: ignore[no-untyped-def]  # noqa: ANN001 - mail.types.ParsedPart
-    return Part(
-        message=message,
-        section=part.id[:60],
-        content_type=part.content_type[:200],
-        file_name=part.file_name[:500],
-        size=part.size,
-        content_id=part.content_id[:500],
-        is_inline=part.is_inline,
-    )
-
-
-def _store_addresses(messages: Sequence[Message], parsed: Sequence[ParsedMessage]) -> None:
-    role = MessageAddress.Role
-    uses: list[tuple[int, str, str]] = []
-    for message, one in zip(messages, parsed, strict=True):
-        for kind, group in (
-            (role.FROM, one.from_), (role.TO, one.to), (role.CC, one.cc), (role.BCC, one.bcc), (role.REPLY_TO, one.reply_to)
-        ):  # fmt: skip
-            for address in dict.fromkeys(a.address[:320] for a in group[:ADDRESSES_KEPT] if a.address):
-                uses.append((message.pk, address, kind.value))
-    ids = correspondents({address for _pk, address, _kind in uses})
-    MessageAddress.objects.bulk_create(
-        [MessageAddress(message_id=pk, correspondent_id=ids[address], role=kind) for pk, address, kind in uses],
-        batch_size=1000,
-        ignore_conflicts=True,
-    )
+    return places
 
 
 def correspondents(addresses: set[str]) -> dict[str, int]:

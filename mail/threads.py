@@ -14,7 +14,7 @@ from datetime import datetime
 from django.db.models import Count, Max, Q
 from django.utils import timezone
 
-from base.models import update_rows
+from base.bulk import update_rows
 from mail.hashes import id_hash
 from mail.models import Message, Thread, ThreadReference
 
