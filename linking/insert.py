@@ -17,10 +17,9 @@ _COLUMNS = (
     "INSERT INTO linking_messagelink (message_id, contact_id, company_id, reason, evidence, is_rejected, created_at)"
 )
 _ONE_BY_ONE = f"{_COLUMNS} VALUES (%s, %s, %s, %s, %s, FALSE, %s) ON CONFLICT DO NOTHING"  # noqa: S608 - no value in it
-_ALL_AT_ONCE = (  # arrays: one statement to parse and one round trip, whatever the number of rows
-    f"{_COLUMNS} SELECT message, contact, company, reason, evidence::jsonb, FALSE, %s"  # noqa: S608
-    " FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::text[], %s::text[])"
-    " AS row (message, contact, company, reason, evidence) ON CONFLICT DO NOTHING"
+_ALL_AT_ONCE = (  # one JSON value: one statement, one parameter to bind, whatever the number of rows
+    f"{_COLUMNS} SELECT m, c, o, r, e, FALSE, %s FROM"  # noqa: S608
+    " jsonb_to_recordset(%s::jsonb) AS row (m bigint, c bigint, o bigint, r text, e jsonb) ON CONFLICT DO NOTHING"
 )
 
 
@@ -29,16 +28,22 @@ def insert_links(proposals: Sequence[Proposed]) -> None:
     if not proposals:
         return
     now = connection.ops.adapt_datetimefield_value(timezone.now())
-    rows = [
-        (each.message_id, each.target.contact, each.target.company, str(each.reason), _json(each.evidence))
-        for each in proposals
-    ]
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
-            cursor.execute(_ALL_AT_ONCE, [now, *(list(column) for column in zip(*rows, strict=True))])
+            records = [
+                {
+                    "m": one.message_id,
+                    "c": one.target.contact,
+                    "o": one.target.company,
+                    "r": one.reason,
+                    "e": one.evidence,
+                }
+                for one in proposals
+            ]
+            cursor.execute(_ALL_AT_ONCE, [now, json.dumps(records)])
         else:
-            cursor.executemany(_ONE_BY_ONE, [(*row, now) for row in rows])
-
-
-def _json(evidence: dict[str, object]) -> str:
-    return json.dumps(evidence)
+            rows = [
+                (one.message_id, one.target.contact, one.target.company, one.reason, json.dumps(one.evidence), now)
+                for one in proposals
+            ]
+            cursor.executemany(_ONE_BY_ONE, rows)

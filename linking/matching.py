@@ -49,6 +49,7 @@ class Known:
     employers: Mapping[int, int] = field(default_factory=dict)  # contact → company
     domains: Mapping[str, int] = field(default_factory=dict)  # company domain → company, public ones left out
     own: frozenset[str] = frozenset()  # email accounts and users of this installation
+    looked_up: dict[str, tuple[int, str] | None] = field(default_factory=dict, compare=False, repr=False)  # memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +87,12 @@ def suffixes(domain: str) -> Iterator[str]:
 
 def company_of_domain(address: str, known: Known) -> tuple[int, str] | None:
     """Return (company, its domain that matched) for the longest known suffix of the address's domain, else None."""
-    for domain in suffixes(address.rpartition("@")[2]):
-        company = known.domains.get(domain)
-        if company is not None:
-            return company, domain
-    return None
+    whole = address.rpartition("@")[2]
+    if whole in known.looked_up:
+        return known.looked_up[whole]
+    found = next(((known.domains[domain], domain) for domain in suffixes(whole) if domain in known.domains), None)
+    known.looked_up[whole] = found
+    return found
 
 
 def companies_of(address: str, known: Known) -> set[int]:

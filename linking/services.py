@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from django.db import transaction
-from django.utils import timezone
 
 from accounts.models import User
 from contacts.models import Contact
@@ -51,42 +50,34 @@ def link_by_hand(*, message_ids: Sequence[int], target: matching.Target, user: U
     The caller has checked that `user` may see the mails. Returns the number of links made or taken back.
     """
     evidence: dict[str, Any] = {"user": user.get_full_name()}
-    targets: dict[matching.Target, tuple[Reason, dict[str, Any]]] = {target: (Reason.BY_HAND, evidence)}
-    if target.contact is not None:
-        company = Contact.objects.filter(id=target.contact).values_list("company_id", flat=True).first()
-        if company is not None:
-            because = {**evidence, "contact": target.contact}
-            targets[matching.Target(company=company)] = (Reason.CONTACT_COMPANY, because)
-    changed = 0
     with transaction.atomic():
-        for one, (reason, because) in targets.items():
-            links = MessageLink.objects.filter(message__in=message_ids, contact=one.contact, company=one.company)
-            values = {
-                "reason": reason,
-                "evidence": because,
-                "is_rejected": False,
-                "made_by": user,
-                "created_at": timezone.now(),
-            }
-            changed += links.filter(is_rejected=True).update(**values)
-            if one == target:  # a person's word outranks the machine's reason
-                links.exclude(reason=Reason.BY_HAND).update(**values)
-            has = set(links.values_list("message_id", flat=True))
-            rows = [
-                MessageLink(
-                    message_id=message_id,
-                    contact_id=one.contact,
-                    company_id=one.company,
-                    reason=reason,
-                    evidence=because,
-                    made_by=user,
+        changed = _link_all(message_ids, target, Reason.BY_HAND, evidence, user)
+        if target.contact is not None:
+            company = Contact.objects.filter(id=target.contact).values_list("company_id", flat=True).first()
+            if company is not None:
+                because = {**evidence, "contact": target.contact}
+                changed += _link_all(
+                    message_ids, matching.Target(company=company), Reason.CONTACT_COMPANY, because, user
                 )
-                for message_id in dict.fromkeys(message_ids)
-                if message_id not in has
-            ]
-            MessageLink.objects.bulk_create(rows, ignore_conflicts=True, batch_size=1000)
-            changed += len(rows)
     return changed
+
+
+def _link_all(
+    message_ids: Sequence[int], target: matching.Target, reason: Reason, evidence: dict[str, Any], user: User
+) -> int:
+    links = MessageLink.objects.filter(message__in=message_ids, contact=target.contact, company=target.company)
+    values = {"reason": reason, "evidence": evidence, "is_rejected": False, "made_by": user}
+    changed = links.filter(is_rejected=True).update(**values)
+    if reason == Reason.BY_HAND:  # a person's word outranks the machine's reason
+        links.exclude(reason=Reason.BY_HAND).update(**values)
+    has = set(links.values_list("message_id", flat=True))
+    rows = [
+        MessageLink(message_id=message_id, contact_id=target.contact, company_id=target.company, **values)
+        for message_id in dict.fromkeys(message_ids)
+        if message_id not in has
+    ]
+    MessageLink.objects.bulk_create(rows, ignore_conflicts=True, batch_size=1000)
+    return changed + len(rows)
 
 
 def reject_links(*, message_ids: Sequence[int], target: matching.Target, user: User) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import cast
 
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
@@ -11,6 +12,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods
 
+from accounts.models import User
 from contacts import queries
 from contacts.imports import import_table
 from contacts.table import COLUMNS, read_table, write_table
@@ -36,19 +38,23 @@ def contacts_import(request: HttpRequest) -> HttpResponse:
         if table.problem:
             form.add_error("file", table.problem)
         else:
-            context |= {"token": uploads.keep(data, user=request.user), "table": table, "rows": table.rows[:SHOWN]}
+            context |= {"token": uploads.keep(data, user=_user(request)), "table": table, "rows": table.rows[:SHOWN]}
             context |= {"result": import_table(table, is_trial=True), "bad_shown": BAD_SHOWN}
     return render(request, "contacts/import.html", context)
 
 
+def _user(request: HttpRequest) -> User:
+    return cast(User, request.user)  # login_required
+
+
 def _import(request: HttpRequest, token: str) -> HttpResponse:
-    data = uploads.read(token, user=request.user)
+    data = uploads.read(token, user=_user(request))
     context = {"form": ImportForm(), "columns": COLUMNS, "bad_shown": BAD_SHOWN}
     if data is None:
         context["gone"] = _("The file is no longer here. Nothing was imported; choose it again.")
         return render(request, "contacts/import.html", context)
-    context |= {"result": people.import_people(read_table(data), user=request.user), "is_done": True}
-    uploads.forget(token, user=request.user)
+    context |= {"result": people.import_people(read_table(data), user=_user(request)), "is_done": True}
+    uploads.forget(token, user=_user(request))
     context["linked"] = link_past_mail()
     return render(request, "contacts/import.html", context)
 
