@@ -20,7 +20,7 @@ from mail.models import Correspondent, MessageAddress
 
 BATCH = 500  # mails of one transaction
 IN_ONE_ROW = 500  # addresses or domains of one PastMail row
-AT_ONCE = 2000  # mails that a request links before it leaves the rest to a task
+AT_ONCE = 500  # mails that a request links before it leaves the rest to a task
 
 
 def note_past_mail(*, addresses: Sequence[str] = (), domains: Sequence[str] = ()) -> None:
