@@ -13,6 +13,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning, register, run_checks
+from django.core.exceptions import ImproperlyConfigured
 
 from base.crypto import BadKey, KeyRing
 from crm_mail import env
@@ -36,7 +37,10 @@ def check_environment(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
 def check_keys(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     """The keys: production must be given them, and each must be whole (E001, E005, E006)."""
     found: list[CheckMessage] = []
-    secret = settings._wrapped.SECRET_KEY if hasattr(settings._wrapped, "SECRET_KEY") else ""
+    try:
+        secret = settings.SECRET_KEY
+    except ImproperlyConfigured:  # Django refuses to hand out an empty one
+        secret = ""
     if not secret:
         mend = (
             "Set SECRET_KEY or SECRET_KEY_FILE to at least 50 random characters; sessions and links are signed with it."

@@ -85,32 +85,34 @@ class _Handler(logging.StreamHandler):  # type: ignore[type-arg]
         pass
 
 
+def _formatter(*, is_json: bool) -> logging.Formatter:
+    renderer: Any = structlog.processors.JSONRenderer(ensure_ascii=False)
+    if not is_json:
+        renderer = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0)
+    return structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=[structlog.stdlib.ExtraAdder(), *SHARED],
+        processors=[_drop_bookkeeping, redact, renderer],
+    )
+
+
+SHARED: tuple[Any, ...] = (
+    structlog.contextvars.merge_contextvars,
+    structlog.stdlib.add_logger_name,
+    structlog.stdlib.add_log_level,
+    structlog.processors.TimeStamper(fmt="iso", utc=True),
+    structlog.processors.StackInfoRenderer(),
+    structlog.processors.format_exc_info,
+)
+OTHERS = ("django", "django.server", "celery", "uvicorn", "uvicorn.error")  # their handlers go, ours is at the root
+QUIET = ("kombu", "amqp", "asyncio", "imapclient", "urllib3", "PIL", "celery", "uvicorn", "django.request")
+
+
 def configure(wanted: Mapping[str, Any]) -> None:
     """Django's LOGGING_CONFIG: `wanted` is settings.LOGGING with "level" and "is_json". May be called again."""
-    shared = [
-        structlog.contextvars.merge_contextvars,
-        structlog.stdlib.add_logger_name,
-        structlog.stdlib.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.processors.StackInfoRenderer(),
-        structlog.processors.format_exc_info,
-    ]
-    renderer: Any = structlog.processors.JSONRenderer(ensure_ascii=False)
-    if not wanted.get("is_json"):
-        renderer = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0)
     handler = _Handler()
-    handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=[structlog.stdlib.ExtraAdder(), *shared],
-            processors=[_drop_bookkeeping, redact, renderer],
-        )
-    )
+    handler.setFormatter(_formatter(is_json=bool(wanted.get("is_json"))))
     structlog.configure(
-        processors=[
-            structlog.stdlib.filter_by_level,
-            *shared,
-            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
-        ],
+        processors=[structlog.stdlib.filter_by_level, *SHARED, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
@@ -120,10 +122,9 @@ def configure(wanted: Mapping[str, Any]) -> None:
     root.handlers = [each for each in root.handlers if not isinstance(each, _Handler)]
     root.addHandler(handler)
     root.setLevel(level if level in logging.getLevelNamesMapping() else "INFO")
-    for name in ("django", "django.server", "celery", "uvicorn", "uvicorn.error"):
+    for name in OTHERS:
         logger = logging.getLogger(name)
         logger.handlers, logger.propagate = [], True
-    # What others say below a warning is about themselves.
-    for name in ("kombu", "amqp", "asyncio", "imapclient", "urllib3", "PIL", "celery", "uvicorn", "django.request"):
+    for name in QUIET:  # what they say below a warning is about themselves
         logging.getLogger(name).setLevel("WARNING")
     logging.getLogger("kombu.connection").setLevel("ERROR")  # warns that a folder has no host name

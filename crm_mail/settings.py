@@ -143,7 +143,7 @@ else:
     if _database["ENGINE"] == "django.db.backends.postgresql":
         # Under ASGI a request has a thread of its own, so connections live in a pool of the process, not in threads.
         _database.setdefault("OPTIONS", {}).setdefault("pool", {"min_size": 1, "max_size": 24, "timeout": 20})
-    DATABASES = {"default": _database}
+    DATABASES = {"default": dict(_database)}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # Queue: the doorbell only; the database is the truth.
