@@ -8,8 +8,9 @@ from itertools import groupby
 from django.conf import settings
 
 from drivers.base import MailboxDriver
-from drivers.errors import FolderGone
+from drivers.errors import DriverError, FolderGone, ProtocolError
 from drivers.types import RemoteMessage
+from intake.quarantine import park
 from intake.take_in import Fetched, Mailbox, take_in
 from mail.models import Copy, Folder
 from sync import claims
@@ -43,21 +44,52 @@ def _fetch_folder(mailbox: Mailbox, driver: MailboxDriver, folder: Folder, copie
     if stale:
         claims.not_brought(stale, "The folder was numbered anew")
     try:
-        remote = driver.fetch_messages(folder.remote_id, list(current), whole_below=settings.MAIL_WHOLE_BELOW)
-        for batch in _batches(remote):
-            pairs = [Fetched(current.pop(one.copy.key), one) for one in batch if one.copy.key in current]
-            take_in(mailbox, pairs)
+        _take(mailbox, driver, folder, current)
     except FolderGone:
         claims.not_brought(list(current.values()), "The folder is no longer on the server")
         return
+    except ProtocolError:
+        _one_by_one(mailbox, driver, folder, current)
     claims.not_brought(list(current.values()), "The server lists this email but does not give it out")
 
 
+def _take(mailbox: Mailbox, driver: MailboxDriver, folder: Folder, current: dict[str, Copy]) -> None:
+    """Fetch these copies (by key) and take them in; what was taken leaves `current`. Raises drivers.errors."""
+    remote = driver.fetch_messages(folder.remote_id, list(current), whole_below=settings.MAIL_WHOLE_BELOW)
+    for batch in _batches(remote):
+        pairs = [Fetched(current.pop(one.copy.key), one) for one in batch if one.copy.key in current]
+        take_in(mailbox, pairs)
+
+
+def _one_by_one(mailbox: Mailbox, driver: MailboxDriver, folder: Folder, current: dict[str, Copy]) -> None:
+    """One message of the slice cannot be had from the server: park it, go on with the others."""
+    for key in list(current):
+        try:
+            _take(mailbox, driver, folder, single := {key: current[key]})
+        except ProtocolError as error:
+            park(current.pop(key), b"", f"The server could not give it out: {error}")
+        else:
+            if not single:
+                current.pop(key)
+
+
 def _batches(messages: Iterable[RemoteMessage]) -> Iterator[list[RemoteMessage]]:
-    """Messages in groups that one transaction takes in: bounded in number and in bytes."""
+    """Messages in groups that one transaction takes in: bounded in number and in bytes.
+
+    What came before the server broke is given first, then the error is raised: nothing that was fetched is thrown away.
+    """
     batch: list[RemoteMessage] = []
     size = 0
-    for message in messages:
+    broken: DriverError | None = None
+    source = iter(messages)
+    while broken is None:
+        try:
+            message = next(source)
+        except StopIteration:
+            break
+        except DriverError as error:
+            broken = error
+            continue
         batch.append(message)
         size += len(message.raw)
         if len(batch) >= BATCH_COUNT or size >= BATCH_BYTES:
@@ -65,3 +97,5 @@ def _batches(messages: Iterable[RemoteMessage]) -> Iterator[list[RemoteMessage]]
             batch, size = [], 0
     if batch:
         yield batch
+    if broken is not None:
+        raise broken
