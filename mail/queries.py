@@ -245,7 +245,7 @@ def account_labels(user: Any) -> list[EmailAccount]:
     return list(visible_accounts(user).select_related("owner").order_by("address_key"))
 
 
-def folder_names(message_id: int) -> list[str]:
+def folders_of(message_id: int) -> list[Folder]:
     """In which folders the server keeps a message. Not a door: the id must come from one."""
     copies = Copy.objects.filter(message_id=message_id, missing_since__isnull=True).select_related("folder")
-    return [str(copy.folder) for copy in copies[:20]]
+    return [copy.folder for copy in copies[:20]]

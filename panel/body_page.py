@@ -21,11 +21,16 @@ from mail.sanitize import sanitize_html
 _COLOURED = re.compile(r"(?i)bgcolor|background|(?:^|[\s;\"'{])color\s*[:=]")
 
 STYLE = """
+@font-face { font-family: Inter; src: url(%(fonts)s/latin.woff2); font-weight: 100 900; font-display: swap }
+@font-face { font-family: Inter; src: url(%(fonts)s/latin-ext.woff2); font-weight: 100 900; font-display: swap;
+  unicode-range: U+100-2BA, U+1E00-1EFF, U+20A0-20AB, U+20AD-20C0 }
+@font-face { font-family: Inter; src: url(%(fonts)s/cyrillic.woff2); font-weight: 100 900; font-display: swap;
+  unicode-range: U+301, U+400-45F, U+490-491, U+4B0-4B1, U+2116 }
 :root { color-scheme: %(scheme)s; --ink: light-dark(#16232b, #e9eef0); --soft: light-dark(#4c5c66, #b4bec4);
   --line: light-dark(#dbe2e5, #3a454c); --accent: light-dark(#0b5a73, #7cd0e6); --press: light-dark(#1a2b3418, #e0f0ff1c) }
 * { max-width: 100%% }
 html { overflow-x: auto; overflow-y: hidden; background: %(paper)s }
-body { margin: 0; padding: %(padding)s; color: var(--ink); font: 420 15px/1.6 Inter, system-ui, "Segoe UI", "Noto Sans", sans-serif;
+body { margin: 0; max-width: %(width)s; color: var(--ink); font: 420 15px/1.6 Inter, system-ui, "Segoe UI", "Noto Sans", sans-serif;
   overflow-wrap: anywhere }
 .plain-text { font: inherit }
 p:first-child { margin-top: 0 }
@@ -46,6 +51,14 @@ details.quoted > .plain-text { padding-inline-start: 14px;
 
 
 @dataclass(frozen=True, slots=True)
+class Look:
+    """How the document is set. `theme`: system | light | dark; `fonts_url`: the folder of our fonts."""
+
+    theme: str = "system"
+    fonts_url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class BodyPage:
     """A document for the frame and how many remote addresses were kept out of it."""
 
@@ -53,19 +66,20 @@ class BodyPage:
     remote_count: int
 
 
-def make_page(content: MessageContent, *, theme: str, allow_remote: bool, part_urls: Mapping[str, str]) -> BodyPage:
-    """The body of a message as a document. `theme`: system | light | dark; `part_urls`: content id → URL of ours."""
+def make_page(content: MessageContent, *, look: Look, allow_remote: bool, part_urls: Mapping[str, str]) -> BodyPage:
+    """The body of a message as a document. `part_urls`: content id → URL of ours."""
     if content.html:
         clean = sanitize_html(content.html, allow_remote=allow_remote, part_urls=part_urls)
         body, count = _fold_quotes(clean.html), clean.remote_count
         is_own_paper = bool(_COLOURED.search(clean.html))
     else:
         body, count, is_own_paper = _text(content.text), 0, False
-    scheme = "light" if is_own_paper else {"light": "light", "dark": "dark"}.get(theme, "light dark")
+    scheme = "light" if is_own_paper else {"light": "light", "dark": "dark"}.get(look.theme, "light dark")
     style = STYLE % {
         "scheme": scheme,
         "paper": "#fff" if is_own_paper else "transparent",
-        "padding": "0" if not is_own_paper else "1px 0",
+        "width": "none" if is_own_paper else "76ch",
+        "fonts": look.fonts_url,
     }
     head = f'<meta charset="utf-8"><meta name="referrer" content="no-referrer"><base target="_blank"><style>{style}</style>'
     lang = f'<html><head>{head}</head><body dir="auto">{body}</body></html>'

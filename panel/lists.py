@@ -8,6 +8,7 @@ from typing import Any
 from django.db.models import Sum
 from django.http import HttpRequest
 from django.utils.functional import SimpleLazyObject
+from django.utils.translation import gettext as _
 
 from accounts.models import AccountState, EmailAccount
 from mail.models import Copy, CopyState, Folder
@@ -70,6 +71,11 @@ def list_context(request: HttpRequest, address: ListAddress) -> dict[str, Any]:
     }
 
 
+def folder_label(folder: Folder) -> str:
+    """How a folder is named on screen."""
+    return _("Inbox") if folder.role == "inbox" and len(folder.path) <= 1 else str(folder)
+
+
 def progress_of(accounts: list[EmailAccount]) -> list[Progress]:
     """Downloads that run, by the ledger: on the server less pending; two queries."""
     ids = [one.pk for one in accounts if one.state == AccountState.ACTIVE]
@@ -114,7 +120,7 @@ def _folders(user: Any, address: ListAddress, current: EmailAccount | None, acco
         folders = folders.filter(email_account=current)
     lines = []
     for folder in sorted(folders[:FOLDERS_SHOWN], key=lambda one: (one.role not in _ROLES, one.role != "inbox")):
-        label = " / ".join(folder.path) if folder.role != "inbox" else "Inbox"
+        label = folder_label(folder)
         if current is None and accounts > 1:
             label = f"{label} · {folder.email_account.address}"
         url = address.with_folder(folder.email_account_id, folder.pk).url

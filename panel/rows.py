@@ -149,7 +149,7 @@ def _recipients(thread_ids: Sequence[int]) -> dict[int, list[str]]:
 def _names(thread: Thread, to: Sequence[str]) -> str:
     if to:
         return _("To %(people)s") % {"people": ", ".join(to)}
-    people: list[list[Any]] = thread.participants
+    people: list[list[Any]] = sorted(thread.participants, key=lambda one: bool(one[2]))  # the others first, "you" last
     names = [_("you") if own else (name or address or _("unknown sender")) for name, address, own in people]
     if len(names) > 1:
         names = [_short(name) if number else name for number, name in enumerate(names)]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from django.conf import settings
 from django.contrib.auth.decorators import login_required
 from django.core import signing
 from django.http import Http404, HttpRequest, HttpResponse
@@ -21,7 +22,7 @@ from drivers.errors import DriverError
 from mail.models import Message, MessageContent, Part
 from mail.pictures import MAX_BYTES, safe_picture
 from mail.queries import visible_parts
-from panel.body_page import make_page
+from panel.body_page import Look, make_page
 from panel.letters import shows_remote
 from panel.views.messages import find_message
 from sync.parts import PartTooLarge, open_part
@@ -41,7 +42,7 @@ def message_body(request: HttpRequest, message_id: int) -> HttpResponse:
     allowed = shows_remote(request.GET.get("remote", ""), request.user, found.pk)
     page = make_page(
         content,
-        theme=getattr(request.user, "theme", "system"),
+        look=Look(getattr(request.user, "theme", "system"), fonts_url(request)),
         allow_remote=allowed,
         part_urls=picture_urls(request, found),
     )
@@ -70,8 +71,14 @@ def body_policy(request: HttpRequest, allow_remote: bool) -> str:
     sandbox = "sandbox allow-popups allow-popups-to-escape-sandbox" + (" allow-same-origin" if framed else "")
     return (
         f"default-src 'none'; script-src 'none'; img-src {pictures} data:{remote}; style-src 'unsafe-inline'; "
+        f"font-src {fonts_url(request)}/; "
         f"form-action 'none'; base-uri 'none'; frame-ancestors 'self'; {sandbox}"
     )
+
+
+def fonts_url(request: HttpRequest) -> str:
+    """The folder of our own fonts, without a final slash."""
+    return request.build_absolute_uri(f"{settings.STATIC_URL}css/fonts")
 
 
 def picture_urls(request: HttpRequest, message: Message) -> dict[str, str]:

@@ -9,10 +9,10 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_POST
 
-from mail.queries import Cursor, folder_names, neighbours, newer_threads, open_thread, thread_page
+from mail.queries import Cursor, folders_of, neighbours, newer_threads, open_thread, thread_page
 from panel.filters import ListAddress, read_address
 from panel.letters import fold, make_letters, opened_by_default
-from panel.lists import list_context
+from panel.lists import folder_label, list_context
 from panel.rows import by_day, chips_of, make_rows
 from panel.services.marks import mark_thread, request_sync
 from panel.templatetags.panel import day_label
@@ -70,7 +70,7 @@ def _thread_context(request: HttpRequest, thread_id: int, address: ListAddress) 
         "chips": chips_of([thread_id]).get(thread_id, []),
         "newer_url": address.thread_url(newer) if newer else "",
         "older_url": address.thread_url(older) if older else "",
-        "folder_names": folder_names(opened.messages[-1].pk),
+        "folder_names": [folder_label(one) for one in folders_of(opened.messages[-1].pk)],
         "section": "email",
     }
 

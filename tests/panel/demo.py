@@ -29,7 +29,8 @@ ones on the lower scaffold.</p><p>For OP-2231, as agreed, the second lot may fol
 <ul><li>Please confirm that the patina sample “Ria 4” is the one in production, not “Ria 3”.</li><li>The delivery note must
 name the warehouse in Gaia, not the office.</li><li>Our accountant needs the new invoice split by lot.</li></ul>
 <p>The marked-up drawing and the site plan are attached.</p><p>Com os melhores cumprimentos,<br>Inês</p>
-<div class="gmail_quote"><div>On Fri, 20 Nov 2026 at 17:20, Maren Solheim wrote:</div><blockquote>Both dates work for us.</blockquote></div>"""
+<div class="gmail_quote"><div>On Fri, 20 Nov 2026 at 17:20, Maren Solheim wrote:</div>
+<blockquote>Both dates work for us.</blockquote></div>"""
 DOUBTFUL = """<p>Dear customer,</p><p>please note that our bank details have changed. Kindly pay invoice 2026-1184 to the new
 account <u>today</u> and send us the confirmation.</p><p><a href="http://pay-portal.example/login">Open the payment portal</a></p>
 <img src="http://tracker.example/1.png"><img src="http://tracker.example/2.png"><img src="http://tracker.example/3.png">"""
@@ -41,10 +42,12 @@ NEWSLETTER = """<body bgcolor="#f3efe6"><table width="640" cellpadding="24"><tr>
 MAILS: tuple[tuple[str, str, str, str, str, dict[str, Any]], ...] = (
     ("10:15", "Wolfgang Hinterleitner-Schönbrunner", "AW: Ausschreibung Straßenbeleuchtung Los 3 – Rückfragen der Bieter",
      "Sehr geehrte Frau Solheim,\n\nanbei die Rückfragen der Bieter bis Freitag.", "Stadtwerke Obernau", {"has_attachments": True}),
-    ("09:58", "田辺 由紀", "ロビー照明の見積もりについて", "お世話になっております。先日のお見積もりの件です。", "Hoshizora Hotels", {}),
+    ("09:58", "田辺 由紀", "ロビー照明の見積もりについて"
+     "お世話になっております。先日のお見積もりの件です。", "Hoshizora Hotels", {}),
     ("08:20", "Oluwaseun Adébáyò", "Lagos showroom: dimming curves, take two", "Perfect. I signed it off this morning.", "",
      {"is_read": True, "processed_at": True}),
-    ("-18:04", "Олена Ковальчук", "Запит на зразки: серія «Північ», 6 шт.", "Добрий день, Марен! Дякую за каталог.", "Дніпро Лайт", {}),
+    ("-18:04", "Олена Ковальчук", "Запит на зразки: серія «Північ», 6 шт.",
+     "Добрий день, Марен! Дякую за каталог.", "Дніпро Лайт", {}),
     ("-16:47", "Margaret O’Shaughnessy", "Re: Re: Fwd: samples", "The brass one is the favourite, by far.", "Foyle & Daughters",
      {"is_read": True}),
     ("-15:12", "نور الحداد", "عرض سعر لمشروع فندق قمر", "السيدة مارين، نشكركم على العرض", "Qamar Interiors", {"is_read": True}),
@@ -107,7 +110,7 @@ def _lanterns(account: EmailAccount, inbox: Any) -> None:
         ("Inês Figueiredo de Albuquerque", "ines@azulejos.example", "Thank you, we look at it.", 12, False),
         ("Maren Solheim", own, "Any news from the site?", 8, True),
         ("Inês Figueiredo de Albuquerque", "ines@azulejos.example", "Tomorrow, I promise.", 6, False),
-        ("Piet Vandenbroucke", "piet@bouw.example", "From the site: scaffolding stays until the 20th, so both dates work.", 3, False),
+        ("Piet Vandenbroucke", "piet@bouw.example", "From the site: scaffolding stays until the 20th, so both work.", 3, False),
     )
     thread = None
     for name, address, text, days, is_own in steps:

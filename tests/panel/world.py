@@ -1,0 +1,102 @@
+"""The objects that the addresses of the matrix name, and a client for every role."""
+
+from __future__ import annotations
+
+import datetime
+import io
+import time
+import uuid
+from dataclasses import dataclass
+from typing import Any
+
+from django.core import signing
+from django.core.files.base import ContentFile
+from django.core.files.storage import storages
+from django.test import Client
+from django.utils import timezone
+from PIL import Image
+
+from accounts.models import EmailAccount, MailboxSetup
+from linking.models import MessageLink, Reason
+from mail.models import Part
+from notifications.services import notify
+from panel.views.bodies import PART_SALT, PART_STEP
+from tests.factories import (
+    CompanyFactory,
+    ContactFactory,
+    EmailAccountFactory,
+    EmailAccountServerFactory,
+    FolderFactory,
+    MessageFactory,
+    PartFactory,
+    ShareFactory,
+    UserFactory,
+)
+from tests.panel.matrix import ROLES
+
+SECRET = "seventeen copper lanterns"  # stands in every text of the mailbox: a stranger must never be shown it
+
+
+@dataclass
+class World:
+    """One mailbox with mail, what is around it, and who knocks."""
+
+    account: EmailAccount
+    clients: dict[str, Client]
+    users: dict[str, Any]
+    names: dict[str, Any]  # what fills the patterns
+
+
+def make_world() -> World:
+    """Everything once, in the owner's name."""
+    owner = UserFactory()
+    account = EmailAccountFactory(owner=owner, address="maren@nordlys.example")
+    EmailAccountServerFactory(email_account=account)
+    folder = FolderFactory(email_account=account)
+    message = MessageFactory(
+        email_account=account, folder=folder, subject=SECRET, text=SECRET, html=f"<p>{SECRET}</p>", has_attachments=True
+    )
+    part = PartFactory(message=message, file_name=f"{SECRET}.pdf")
+    picture = PartFactory(message=message, content_type="image/png", file_name="a.png", content_id="a@b", size=3)
+    _keep(part, b"%PDF-1.4 " + SECRET.encode())
+    _keep(picture, _png())
+    contact, company = ContactFactory(address="ida@customer.example"), CompanyFactory()
+    MessageLink.objects.create(
+        message=message, contact=contact, reason=Reason.CONTACT_ADDRESS, evidence={"quote": SECRET}
+    )
+    users = {"owner": owner, "stranger": UserFactory()}
+    shares = {level: ShareFactory(email_account=account, level=level) for level in ("see", "send", "set_up")}
+    users |= {level: share.user for level, share in shares.items()}
+    users["mail_administrator"] = UserFactory(is_mail_administrator=True)
+    users["administrator"] = UserFactory(is_staff=True, is_superuser=True)
+    notice = notify(user=owner, kind="download_done", key="k", email_account=account, data={"stored": 3})
+    setup = MailboxSetup.objects.create(
+        user=owner, address="new@nordlys.example", expires_at=timezone.now() + datetime.timedelta(days=1)
+    )
+    names = {
+        "thread_id": message.thread_id, "message_id": message.pk, "part_id": part.pk, "email_account_id": account.pk,
+        "contact_id": contact.pk, "company_id": company.pk, "notification_id": notice.pk, "share_id": shares["see"].pk,
+        "setup_id": setup.pk, "invitation_id": 1, "unknown_uuid": uuid.uuid4(), "picture_token": _token(picture, owner),
+        "picture_id": picture.pk,
+    }  # fmt: skip
+    clients = {role: Client() for role in ROLES}
+    for role, user in users.items():
+        clients[role].force_login(user)
+    return World(account, clients, users, names)
+
+
+def _keep(part: Part, data: bytes) -> None:
+    """As if it had been fetched from the server before."""
+    part.stored = storages["mail"].save(f"parts/{part.pk}", ContentFile(data))
+    part.save()
+
+
+def _png() -> bytes:
+    out = io.BytesIO()
+    Image.new("RGB", (4, 4), "teal").save(out, "PNG")
+    return out.getvalue()
+
+
+def _token(part: Part, user: Any) -> str:
+    expires = (int(time.time()) // PART_STEP + 2) * PART_STEP
+    return signing.Signer(salt=PART_SALT).sign_object([part.pk, part.message_id, user.pk, expires])
