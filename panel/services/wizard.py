@@ -6,7 +6,7 @@ sign-in to it succeeded.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from django.urls import reverse
@@ -46,6 +46,7 @@ class Step:
     note: str = ""
     told: Explanation | None = None
     said: str = ""
+    is_repeat: bool = False  # an earlier step gave the same advice
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +123,10 @@ def result_of(setup: MailboxSetup) -> Result:
     checks = list(setup.checks.all())
     servers = chosen(setup.servers)
     steps = [_step(setup, check, servers) for check in checks]
+    first = next((step for step in steps if step.told), None)
+    if first and first.told:
+        mend = first.told.mend
+        steps = [replace(s, is_repeat=s is not first and s.told is not None and s.told.mend == mend) for s in steps]
     late = timezone.now() - STUCK_AFTER
     open_checks = [check for check in checks if check.state in (CheckState.WAITING, CheckState.RUNNING)]
     duplicate = connected_already(setup) if setup.stage == Stage.FAILED else None

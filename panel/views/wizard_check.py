@@ -45,15 +45,13 @@ def check(request: HttpRequest, setup_id: UUID) -> HttpResponse:
 @login_required
 @require_GET
 def steps(request: HttpRequest, setup_id: UUID) -> HttpResponse:
-    """Only the steps, polled twice a second; when the check has ended the whole card comes instead."""
+    """Only the steps, polled twice a second; when the check has ended they carry the order to fetch the card.
+
+    A late answer lands in the steps alone: it can never cover a page that the person has gone on to.
+    """
     setup = own_setup(request, setup_id)
-    if setup.stage == Stage.CHECKING:
-        return render(request, "accounts/wizard/_steps.html", {"setup": setup, "result": result_of(setup)})
-    response = check(request, setup_id) if setup.stage == Stage.FAILED else done(request, setup_id)
-    response["HX-Retarget"] = "#card"
-    response["HX-Reswap"] = "innerHTML"
-    response["HX-Replace-Url"] = next_url(setup)
-    return response
+    over = "" if setup.stage == Stage.CHECKING else next_url(setup)
+    return render(request, "accounts/wizard/_steps.html", {"setup": setup, "result": result_of(setup), "over": over})
 
 
 @login_required
