@@ -28,6 +28,7 @@ from mail.tokens import fold
 __all__ = ["Position", "index_messages", "index_pending", "parse_query", "remove", "search"]
 
 SLICE = 100  # messages indexed in one transaction
+MAX_UNION = 100  # mailboxes whose newest are merged
 MAX_ROUNDS = 20  # pages of the index read for one page of results
 
 # Says which messages a contact: or company: filter means, as a condition on Message without joins (pk__in=…).
@@ -164,7 +165,27 @@ def _by_rows(ask: Ask, condition: Q) -> list[int]:
     if ask.after is not None:
         at = ask.after.received_at
         rows = rows.filter(received_at__lte=at).filter(Q(received_at__lt=at) | Q(pk__lt=ask.after.message_id))
-    return list(rows.order_by("-received_at", "-pk").values_list("pk", flat=True)[: ask.limit])
+    newest_first = rows.order_by("-received_at", "-pk")
+    if 1 < len(ask.account_ids) <= MAX_UNION:
+        newest_first = newest_first.filter(pk__in=_first_of_each(rows, ask))
+    return list(newest_first.values_list("pk", flat=True)[: ask.limit])
+
+
+def _first_of_each(rows: QuerySet[Message], ask: Ask) -> list[int]:
+    """The newest of each mailbox by its own index: no index has the order over several mailboxes."""
+    parts: list[str] = []
+    values: list[Any] = []
+    for account_id in ask.account_ids:
+        own = rows.filter(email_account_id=account_id).order_by("-received_at", "-pk").values_list("pk")[: ask.limit]
+        try:
+            sql, params = own.query.sql_with_params()
+        except EmptyResultSet:
+            return []
+        parts.append(f"SELECT * FROM ({sql}) one")  # noqa: S608 - Django's own SQL
+        values.extend(params)
+    with connection.cursor() as cursor:
+        cursor.execute(" UNION ALL ".join(parts), values)
+        return [row[0] for row in cursor.fetchall()]
 
 
 def _by_words(ask: Ask) -> list[int]:

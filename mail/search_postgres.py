@@ -1,14 +1,15 @@
 """The index on PostgreSQL: mail_search(message_id, email_account_id, received_at, vector) with GIN.
 
 Invariant: the vector is read for few rows only, whatever the statistics say. A frequent word is found in a window of
-the newest rows; everything else by GIN, which reads no vector but for phrases. PostgreSQL's planner takes `@@` for
-cheap and would read a million vectors: it is told not to.
+the newest rows; everything else by GIN, which reads no vector but for phrases, in the newest weeks first (each row's
+week is a word of it). PostgreSQL's planner takes `@@` for cheap and would read a million vectors: it is told not to.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import Any
 
 from django.db import connection, transaction
@@ -18,6 +19,8 @@ from mail.search_engine import MAX_ACCOUNT_WORDS, Ask, Entry, Position
 from mail.search_query import TextTerm
 
 WINDOW = 400  # newest rows looked at first
+SPANS = (2, 10, 50)  # weeks that GIN looks through before it takes all
+WEEK = 7 * 86_400  # seconds
 MAX_POSITION = 16_383  # PostgreSQL counts no further; words beyond it have no place in a phrase
 MAX_PLACES = 255  # of one word
 
@@ -55,7 +58,7 @@ class PostgresEngine:
             [entry.message_id for entry in entries],
             [entry.email_account_id for entry in entries],
             [entry.received_at for entry in entries],
-            [vector_text(entry.words) for entry in entries],
+            [f"{vector_text(entry.words)} {_quoted(week_mark(_week(entry.received_at)))}" for entry in entries],
         )
         with connection.cursor() as cursor:
             cursor.execute(_WRITE, columns)
@@ -68,7 +71,25 @@ class PostgresEngine:
     def find(self, ask: Ask) -> list[Position]:
         """Return the first `limit` matches, newest first."""
         found = self._find_in_window(ask)
-        return found if len(found) == ask.limit else self._find_by_words(ask)
+        if len(found) == ask.limit:
+            return found
+        newest = self._newest_week(ask)
+        for span in SPANS:
+            # Complete for the time it covers, and newest first: enough when it fills the page.
+            found = self._find_by_words(ask, range(newest, newest - span, -1))
+            if len(found) == ask.limit:
+                return found
+        return self._find_by_words(ask)
+
+    def _newest_week(self, ask: Ask) -> int:
+        bounds = (ask.until, ask.after.received_at if ask.after else None)
+        moments = [moment for moment in bounds if moment is not None]
+        if moments:
+            return _week(min(moments))
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT max(received_at) FROM mail_search")
+            (newest,) = cursor.fetchone()
+        return _week(newest) if newest else 0
 
     def _find_in_window(self, ask: Ask) -> list[Position]:
         """The matches among the newest rows: complete up to the oldest of them, so enough when they fill the page."""
@@ -84,9 +105,11 @@ class PostgresEngine:
             cursor.execute(sql, [*values, *more, ask.limit])
             return [Position(*row) for row in cursor.fetchall()]
 
-    def _find_by_words(self, ask: Ask) -> list[Position]:
+    def _find_by_words(self, ask: Ask, weeks: Iterable[int] = ()) -> list[Position]:
         bounds, values = _bounds(ask)
         wheres, more = _conditions(ask)
+        if marks := " | ".join(_quoted(week_mark(week)) for week in weeks):
+            more[0] = f"({marks}) & {more[0]}"
         # OFFSET 0 keeps the planner from mixing the conditions: first GIN, then whatever is cheap.
         inner = "SELECT message_id, email_account_id, received_at FROM mail_search WHERE vector @@ %s::tsquery OFFSET 0"
         rest = [*bounds, *wheres[1:]]
@@ -124,6 +147,15 @@ def _conditions(ask: Ask) -> tuple[list[str], list[Any]]:
         wheres.append(f"message_id IN ({ask.only[0]})")
         values.extend(ask.only[1])
     return wheres, values
+
+
+def _week(moment: datetime) -> int:
+    return int(moment.timestamp() // WEEK)
+
+
+def week_mark(week: int) -> str:
+    """The word that every message received in a week (counted from 1970) has."""
+    return f"{MARK}w{week}"
 
 
 def vector_text(words: Sequence[str]) -> str:

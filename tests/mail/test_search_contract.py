@@ -345,3 +345,18 @@ def test_a_message_without_content_and_with_broken_people_is_indexed(account: An
     assert index_pending() == 2
     assert search([account.pk], "lonely") == [message.pk]
     assert search([account.pk], 'from:"a trap"') == [broken.pk]
+
+
+def test_results_come_in_order_over_years_and_mailboxes(account: Any) -> None:
+    other = EmailAccountFactory()
+    ids = [
+        _message(one, "offer", minutes=60 * 24 * days) for days in (1, 20, 90, 500, 2000) for one in (account, other)
+    ]
+    both = [account.pk, other.pk]
+    for limit in range(1, 12):
+        assert [Message.objects.get(pk=pk).received_at for pk in search(both, "offer", limit=limit)] == [
+            Message.objects.get(pk=pk).received_at for pk in ids[:limit]
+        ]
+        assert set(search(both, "is:unread", limit=limit)[:-1]) <= set(ids[:limit])
+    assert len(search(both, "offer before:2025-11")) == 4
+    assert search([account.pk], "offer before:2025-11") == [ids[6], ids[8]]
