@@ -58,6 +58,10 @@ class MailboxDriver(Connection):
         """All folders, with role, total (messages) and epoch where the server tells them cheaply."""
 
     @abstractmethod
+    def epoch(self, folder_id: str) -> int:
+        """The epoch of the folder as this connection has it open: keys are only valid in it. Raises FolderGone."""
+
+    @abstractmethod
     def fetch_changes(self, folder_id: str, cursor: Cursor | None, *, since: date | None, limit: int) -> FolderChanges:
         """What changed since `cursor` (None: the first look), for copies received on or after `since` (INTERNALDATE).
 

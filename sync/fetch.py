@@ -8,7 +8,7 @@ from itertools import groupby
 from django.conf import settings
 
 from drivers.base import MailboxDriver
-from drivers.errors import DriverError, FolderGone, ProtocolError
+from drivers.errors import CursorInvalid, DriverError, FolderGone, ProtocolError
 from drivers.types import RemoteMessage
 from intake.quarantine import park
 from intake.take_in import Fetched, Mailbox, take_in
@@ -48,13 +48,21 @@ def _fetch_folder(mailbox: Mailbox, driver: MailboxDriver, folder: Folder, copie
     except FolderGone:
         claims.not_brought(list(current.values()), "The folder is no longer on the server")
         return
+    except CursorInvalid:
+        claims.not_brought(list(current.values()), "The folder was numbered anew")
+        return
     except ProtocolError:
         _one_by_one(mailbox, driver, folder, current)
     claims.not_brought(list(current.values()), "The server lists this email but does not give it out")
 
 
 def _take(mailbox: Mailbox, driver: MailboxDriver, folder: Folder, current: dict[str, Copy]) -> None:
-    """Fetch these copies (by key) and take them in; what was taken leaves `current`. Raises drivers.errors."""
+    """Fetch these copies (by key) and take them in; what was taken leaves `current`. Raises drivers.errors.
+
+    Keys mean nothing in another epoch: CursorInvalid when the folder was numbered anew since it was enumerated.
+    """
+    if driver.epoch(folder.remote_id) != folder.epoch:
+        raise CursorInvalid("the folder was numbered anew")
     remote = driver.fetch_messages(folder.remote_id, list(current), whole_below=settings.MAIL_WHOLE_BELOW)
     for batch in _batches(remote):
         pairs = [Fetched(current.pop(one.copy.key), one) for one in batch if one.copy.key in current]

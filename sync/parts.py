@@ -15,6 +15,7 @@ from django.utils import timezone
 from django.utils.crypto import get_random_string
 
 from accounts.connections import mailbox
+from drivers.base import MailboxDriver
 from drivers.errors import MessageGone
 from mail.models import Copy, CopyState, Message, Part
 
@@ -59,13 +60,20 @@ def copy_on_server(message: Message) -> Copy:
 def _from_server(part: Part) -> Iterator[bytes]:
     copy = copy_on_server(part.message)
     with mailbox(part.message.email_account, purpose="click") as driver:
+        _check_epoch(driver, copy)
         yield from driver.fetch_part(copy.folder.remote_id, copy.remote_key, part.section)
+
+
+def _check_epoch(driver: MailboxDriver, copy: Copy) -> None:
+    if driver.epoch(copy.folder.remote_id) != copy.epoch:
+        raise MessageGone("the folder was numbered anew; the next run finds this email again")
 
 
 def raw_source(message: Message) -> Iterator[bytes]:
     """The whole RFC 5322 source, from the server. Raises MessageGone, drivers.errors."""
     copy = copy_on_server(message)
     with mailbox(message.email_account, purpose="click") as driver:
+        _check_epoch(driver, copy)
         yield from driver.fetch_raw(copy.folder.remote_id, copy.remote_key)
 
 

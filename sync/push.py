@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from accounts.models import EmailAccount
 from drivers.base import MailboxDriver
-from drivers.errors import DriverError, FolderGone, MessageGone, PermissionMissing
+from drivers.errors import CursorInvalid, DriverError, FolderGone, MessageGone, PermissionMissing
 from mail.models import Change, Copy, CopyState
 
 ATTEMPTS = 50
@@ -29,6 +29,8 @@ def push_changes(email_account: EmailAccount, driver: MailboxDriver) -> int:
             _set_flags(driver, changes, add, remove)
         except (FolderGone, MessageGone, PermissionMissing) as error:
             _settle(changes, str(error) or type(error).__name__)
+        except CursorInvalid:
+            _try_later(changes)
         except DriverError:
             _try_later(changes)
             raise
@@ -46,6 +48,8 @@ def _set_flags(driver: MailboxDriver, changes: list[Change], add: tuple[str, ...
         if copy.epoch == copy.folder.epoch:
             per_folder[copy.folder.remote_id].append(copy)
     for folder_id, group in per_folder.items():
+        if driver.epoch(folder_id) != group[0].epoch:
+            raise CursorInvalid("the folder was numbered anew")  # the next run finds the copies, then this is pushed
         driver.set_flags(folder_id, [copy.remote_key for copy in group], add=add, remove=remove)
         for copy in group:
             flags = (set(copy.flags.split()) | {one.lower() for one in add}) - {one.lower() for one in remove}

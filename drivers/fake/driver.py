@@ -191,6 +191,10 @@ class FakeDriver(MailboxDriver):
             total=len(in_scope),
         )
 
+    def epoch(self, folder_id: str) -> int:
+        """The folder's epoch."""
+        return self._folder("epoch", folder_id).epoch
+
     def list_ids(self, folder_id: str, *, since: date | None) -> Iterator[RemoteCopy]:
         """Keys in scope."""
         folder = self._folder("list_ids", folder_id)

@@ -101,6 +101,10 @@ class ImapDriver(MailboxDriver):
         self._roles = {folder.id: folder.role for folder in folders}
         return folders
 
+    def epoch(self, folder_id: str) -> int:
+        """UIDVALIDITY of the folder that is open. Raises FolderGone."""
+        return self._desk.epoch(folder_id)
+
     def fetch_changes(self, folder_id: str, cursor: Cursor | None, *, since: date | None, limit: int) -> FolderChanges:
         """See MailboxDriver; at most `limit` new copies a call. Raises CursorInvalid, FolderGone."""
         return self._changes.fetch_changes(folder_id, cursor, since=since, limit=limit)

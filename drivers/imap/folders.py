@@ -156,6 +156,11 @@ class FolderDesk:
         self._state = self._opened(answer)
         return self._state
 
+    def epoch(self, folder_id: str) -> int:
+        """UIDVALIDITY of the folder, as of when it was opened here. Raises as `open`."""
+        self.open(folder_id)
+        return self._state.epoch if self._state is not None else 0
+
     def open_anew(self, folder_id: str) -> FolderState:
         """Open the folder even if it is open, for fresh figures and a fresh view. Raises as `open`."""
         self.folder_id = None

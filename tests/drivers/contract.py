@@ -57,6 +57,12 @@ class MailboxContract:
         assert "wr0ng" not in repr(caught.value) + str(caught.value) + caught.value.server_said
         assert type(caught.value) is errors.AuthenticationFailed
 
+    def test_the_epoch_of_a_folder_is_that_of_its_changes(self, world: World) -> None:
+        with world.driver() as driver:
+            assert driver.epoch("INBOX") == driver.fetch_changes("INBOX", None, since=None, limit=FAR).epoch
+            with pytest.raises(errors.FolderGone):
+                driver.epoch("No such folder")
+
     def test_every_folder_has_its_role_once(self, world: World) -> None:
         world.add("INBOX", mail(1))
         with world.driver() as driver:

@@ -64,3 +64,26 @@ def test_a_message_that_vanished_before_it_was_fetched_leaves_the_ledger(world: 
     world.sync()
     assert world.keys() == {keys[0], keys[2]}
     assert world.ledger().unaccounted == 0
+
+
+def test_a_folder_numbered_anew_before_the_fetch_gives_no_wrong_content(world: World, monkeypatch) -> None:
+    world.deliver(5)
+    from_server = FakeDriver.epoch
+    renumbered = []
+
+    def epoch(self: FakeDriver, folder_id: str) -> int:
+        if folder_id == "INBOX" and not renumbered:
+            renumbered.append(folder_id)
+            inbox = world.server.folders["INBOX"]
+            inbox.remove("1")
+            inbox.renumber()  # the keys 1 to 4 now mean other messages
+        return from_server(self, folder_id)
+
+    monkeypatch.setattr(FakeDriver, "epoch", epoch)
+    world.sync()
+    assert world.subjects() == []
+    world.sync()
+    world.sync()
+    assert sorted(world.subjects()) == [f"Mail {n}" for n in range(2, 6)]
+    assert world.keys() == {"1", "2", "3", "4"}
+    assert world.ledger().unaccounted == 0
