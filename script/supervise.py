@@ -138,15 +138,21 @@ class Supervisor:
     def _begin(self) -> bool:
         clear_queue(self.plan.data)
         by_name = {child.name: child for child in self.children}
-        if demo := by_name.get("demo"):
-            demo.start()
         print_now = fingerprint(self.plan)
-        if needs_preparing(self.plan, print_now) and not self._prepare(print_now):
-            return self.is_stopping
+        if needs_preparing(self.plan, print_now):
+            if demo := by_name.get("demo"):  # its mailbox is connected while preparing
+                demo.start()
+            if not self._prepare(print_now):
+                return self.is_stopping
+        # The page first, alone: that is what a person waits for.
+        by_name["web"].start()
+        if not self._wait_for_page(by_name["web"]):
+            return False
         for child in self.children:
-            if child.process is None:
+            if child.process is None and not self.is_stopping:
                 child.start()
-        return self._wait_for_page(by_name["web"])
+        announce(self.plan)
+        return True
 
     def _prepare(self, print_now: str) -> bool:
         print("Preparing the data folder …", flush=True)
@@ -171,7 +177,6 @@ class Supervisor:
         deadline = time.monotonic() + READY_SECONDS
         while time.monotonic() < deadline and not self.is_stopping:
             if answers(self.plan):
-                announce(self.plan)
                 return True
             if web.process is not None and web.process.poll() is not None:
                 break

@@ -148,7 +148,8 @@ def _participants(message: Any) -> list[list[Any]]:
 class MessageFactory(DjangoModelFactory):
     """A received, unread message with text content.
 
-    `text=`, `html=`, `to=[(name, address)]` fill the content; `folder=` also makes its copy in the ledger. Without `thread=` a thread row with the right counters is made.
+    `text=`, `html=`, `to=[(name, address)]` fill the content; `folder=` also makes its copy in the ledger.
+    Without `thread=` a thread row with the right counters is made.
     """
 
     class Meta:
