@@ -37,6 +37,7 @@ def people(request: HttpRequest) -> HttpResponse:
         if not link and not form.errors:
             return redirect("panel:settings_people")
     context = {
+        "place": "people",
         "lines": state_lines(accounts_for_settings(user)),
         "form": form,
         "link": link,

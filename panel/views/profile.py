@@ -37,6 +37,7 @@ def settings(request: HttpRequest) -> HttpResponse:
         "looks": LookForm.base_fields,
         "has_two_steps": is_mfa_enabled(user),
         "may_invite": may_invite(user),
+        "place": "profile",
     }
     return render(request, "settings/profile.html", context)
 
