@@ -76,7 +76,7 @@ def _sign_in_again(row: Notification) -> Notice:
     detail = _("Its server no longer accepts the sign-in. Nothing was lost: new mail waits on the server.")
     return Notice(
         row, "key-round", _address(row), _("cannot receive."), detail, "danger",
-        href=_url("email_account", row.email_account_id), action=_("Sign in again"),
+        href=_url("sign_in_again", row.email_account_id), action=_("Sign in again"),
     )  # fmt: skip
 
 

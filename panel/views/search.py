@@ -7,10 +7,10 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET
 
+from mail.queries import Cursor
 from panel.filters import read_address
 from panel.finding import find
 from panel.lists import list_context
-from panel.rows import make_rows
 
 
 @login_required
@@ -20,6 +20,6 @@ def search(request: HttpRequest) -> HttpResponse:
     address = read_address(request.GET)
     if not address.query:
         return redirect("panel:inbox")
-    found = find(request.user, address.query, request.GET.get("page", ""))
-    context = {"address": address, "found": found, "rows": make_rows(found.threads, address)}
+    found = find(request.user, address, Cursor.read(request.GET.get("after", "")))
+    context = {"address": address, "found": found, "rows": found.rows}
     return render(request, "panel/search.html", context | list_context(request, address))

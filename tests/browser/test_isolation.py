@@ -34,10 +34,13 @@ OPEN = """([urls, sandbox]) => Promise.all(urls.map((url) => new Promise((done) 
   document.body.append(frame);
 })))"""
 CLICK = """() => { for (const frame of document.querySelectorAll("iframe.tested")) {
-  for (const one of frame.contentDocument?.querySelectorAll("a, button, [onclick], summary, input") ?? []) {
-    const link = one.getAttribute("href") ?? "";
-    if (!/^\\s*(https?:|\\/\\/|mailto:)/i.test(link)) { try { one.focus?.(); one.click?.(); } catch {} }
-  } } }"""
+  const found = [...(frame.contentDocument?.querySelectorAll("a, area, button, summary, input, [onclick], [onfocus]") ?? [])];
+  const daring = found.filter((one) => {
+    const link = [...one.attributes].filter((a) => /href$/i.test(a.name)).map((a) => a.value.replace(/[\\x00-\\x20]/g, "")).join();
+    return !link || /^(javascript|data|vbscript|blob):/i.test(link);
+  });
+  for (const one of daring.slice(0, 60)) { try { one.focus?.(); one.click?.(); } catch {} }
+} }"""
 
 
 class Sink:

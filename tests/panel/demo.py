@@ -42,7 +42,7 @@ NEWSLETTER = """<body bgcolor="#f3efe6"><table width="640" cellpadding="24"><tr>
 MAILS: tuple[tuple[str, str, str, str, str, dict[str, Any]], ...] = (
     ("10:15", "Wolfgang Hinterleitner-Schönbrunner", "AW: Ausschreibung Straßenbeleuchtung Los 3 – Rückfragen der Bieter",
      "Sehr geehrte Frau Solheim,\n\nanbei die Rückfragen der Bieter bis Freitag.", "Stadtwerke Obernau", {"has_attachments": True}),
-    ("09:58", "田辺 由紀", "ロビー照明の見積もりについて"
+    ("09:58", "田辺 由紀", "ロビー照明の見積もりについて",
      "お世話になっております。先日のお見積もりの件です。", "Hoshizora Hotels", {}),
     ("08:20", "Oluwaseun Adébáyò", "Lagos showroom: dimming curves, take two", "Perfect. I signed it off this morning.", "",
      {"is_read": True, "processed_at": True}),

@@ -59,7 +59,7 @@ ROWS: dict[str, Row] = {
     "panel:wizard_server": ({"setup_id": "setup_id"}, "fnnnnnnl", "fnnnnnnl"),
     "panel:wizard_password": ({"setup_id": "setup_id"}, "rnnnnnnl", "rnnnnnnl"),
     "panel:wizard_check": ({"setup_id": "setup_id"}, "rnnnnnnl", "mmmmmmml"),
-    "panel:wizard_steps": ({"setup_id": "setup_id"}, "rnnnnnnl", "mmmmmmml"),
+    "panel:wizard_steps": ({"setup_id": "setup_id"}, "onnnnnnl", "mmmmmmml"),
     "panel:wizard_retry": ({"setup_id": "setup_id"}, "mmmmmmml", "rnnnnnnl"),
     "panel:wizard_receive_only": ({"setup_id": "setup_id"}, "mmmmmmml", "rnnnnnnl"),
     "panel:wizard_done": ({"setup_id": "setup_id"}, "rnnnnnnl", "rnnnnnnl"),
