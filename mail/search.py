@@ -14,6 +14,7 @@ from typing import Any
 from django.core.exceptions import EmptyResultSet
 from django.db import DatabaseError, connection, transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models.expressions import RawSQL
 from django.utils import timezone
 
 from accounts.models import EmailAccount
@@ -28,7 +29,6 @@ from mail.tokens import fold
 __all__ = ["Position", "index_messages", "index_pending", "parse_query", "remove", "search"]
 
 SLICE = 100  # messages indexed in one transaction
-MAX_UNION = 100  # mailboxes whose newest are merged
 MAX_ROUNDS = 20  # pages of the index read for one page of results
 
 # Says which messages a contact: or company: filter means, as a condition on Message without joins (pk__in=…).
@@ -157,7 +157,7 @@ def search(
 
 def _by_rows(ask: Ask, condition: Q) -> list[int]:
     """Search without words: the table of messages alone answers."""
-    rows = _allowed(ask).filter(condition)
+    rows = Message.objects.filter(condition, trashed_at__isnull=True)
     if ask.since is not None:
         rows = rows.filter(received_at__gte=ask.since)
     if ask.until is not None:
@@ -165,27 +165,30 @@ def _by_rows(ask: Ask, condition: Q) -> list[int]:
     if ask.after is not None:
         at = ask.after.received_at
         rows = rows.filter(received_at__lte=at).filter(Q(received_at__lt=at) | Q(pk__lt=ask.after.message_id))
-    newest_first = rows.order_by("-received_at", "-pk")
-    if 1 < len(ask.account_ids) <= MAX_UNION:
-        newest_first = newest_first.filter(pk__in=_first_of_each(rows, ask))
-    return list(newest_first.values_list("pk", flat=True)[: ask.limit])
+    ids = rows.order_by("-received_at", "-pk").values_list("pk", flat=True)
+    if len(ask.account_ids) > 1:
+        # No index has the order over several mailboxes: each gives its newest by its own, then they are merged.
+        ids = ids.filter(pk__in=_first_of_each(ids, ask))
+    return list(ids.filter(email_account_id__in=ask.account_ids)[: ask.limit])
 
 
-def _first_of_each(rows: QuerySet[Message], ask: Ask) -> list[int]:
-    """The newest of each mailbox by its own index: no index has the order over several mailboxes."""
-    parts: list[str] = []
-    values: list[Any] = []
-    for account_id in ask.account_ids:
-        own = rows.filter(email_account_id=account_id).order_by("-received_at", "-pk").values_list("pk")[: ask.limit]
-        try:
-            sql, params = own.query.sql_with_params()
-        except EmptyResultSet:
-            return []
-        parts.append(f"SELECT * FROM ({sql}) one")  # noqa: S608 - Django's own SQL
-        values.extend(params)
+def _first_of_each(rows: QuerySet[Message, int], ask: Ask) -> list[int]:
+    """The first ids that `rows` (ordered) gives for each mailbox alone."""
+    own = rows.filter(email_account_id=RawSQL("accounts.id", ()))[: ask.limit]
+    try:
+        sql, params = own.query.sql_with_params()
+    except EmptyResultSet:
+        return []
     with connection.cursor() as cursor:
-        cursor.execute(" UNION ALL ".join(parts), values)
-        return [row[0] for row in cursor.fetchall()]
+        if connection.vendor == "postgresql":
+            accounts = "unnest(%s::bigint[]) AS accounts (id) CROSS JOIN LATERAL"
+            cursor.execute(f"SELECT one.* FROM {accounts} ({sql}) one", [list(ask.account_ids), *params])  # noqa: S608
+            return [row[0] for row in cursor.fetchall()]
+        found: list[int] = []
+        for account_id in ask.account_ids:  # SQLite has no LATERAL, and no way to a server that would make this slow
+            cursor.execute(sql.replace("(accounts.id)", str(int(account_id))), params)
+            found += [row[0] for row in cursor.fetchall()]
+        return found
 
 
 def _by_words(ask: Ask) -> list[int]:

@@ -1,14 +1,14 @@
 """The index on PostgreSQL: mail_search(message_id, email_account_id, received_at, vector) with GIN.
 
 Invariant: the vector is read for few rows only, whatever the statistics say. A frequent word is found in a window of
-the newest rows; everything else by GIN, which reads no vector but for phrases, in the newest weeks first (each row's
-week is a word of it). PostgreSQL's planner takes `@@` for cheap and would read a million vectors: it is told not to.
+the newest rows; everything else by GIN, which reads no vector but for phrases, in the newest spans of time first
+(they are words of each row). PostgreSQL's planner takes `@@` for cheap and would read a million vectors: it is told not to.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -19,8 +19,8 @@ from mail.search_engine import MAX_ACCOUNT_WORDS, Ask, Entry, Position
 from mail.search_query import TextTerm
 
 WINDOW = 400  # newest rows looked at first
-SPANS = (2, 10, 50)  # weeks that GIN looks through before it takes all
-WEEK = 7 * 86_400  # seconds
+DAY = 86_400  # seconds
+SPANS = (14 * DAY, 70 * DAY, 350 * DAY)  # GIN looks through the newest one or two of each before it takes all
 MAX_POSITION = 16_383  # PostgreSQL counts no further; words beyond it have no place in a phrase
 MAX_PLACES = 255  # of one word
 
@@ -58,7 +58,7 @@ class PostgresEngine:
             [entry.message_id for entry in entries],
             [entry.email_account_id for entry in entries],
             [entry.received_at for entry in entries],
-            [f"{vector_text(entry.words)} {_quoted(week_mark(_week(entry.received_at)))}" for entry in entries],
+            [f"{vector_text(entry.words)} {span_marks(entry.received_at)}" for entry in entries],
         )
         with connection.cursor() as cursor:
             cursor.execute(_WRITE, columns)
@@ -73,23 +73,27 @@ class PostgresEngine:
         found = self._find_in_window(ask)
         if len(found) == ask.limit:
             return found
-        newest = self._newest_week(ask)
+        newest = self._newest(ask)
+        if newest is None:
+            return []
         for span in SPANS:
-            # Complete for the time it covers, and newest first: enough when it fills the page.
-            found = self._find_by_words(ask, range(newest, newest - span, -1))
+            # Complete for the time it covers, and newest first: enough when it fills the page. Two marks, not a long
+            # OR: GIN compares every word of an OR for every row.
+            found = self._find_by_words(ask, (span_mark(newest, span), span_mark(newest, span, 1)))
             if len(found) == ask.limit:
                 return found
         return self._find_by_words(ask)
 
-    def _newest_week(self, ask: Ask) -> int:
+    def _newest(self, ask: Ask) -> datetime | None:
+        """The time from which the question goes backwards."""
         bounds = (ask.until, ask.after.received_at if ask.after else None)
         moments = [moment for moment in bounds if moment is not None]
         if moments:
-            return _week(min(moments))
+            return min(moments)
         with connection.cursor() as cursor:
             cursor.execute("SELECT max(received_at) FROM mail_search")
             (newest,) = cursor.fetchone()
-        return _week(newest) if newest else 0
+        return newest
 
     def _find_in_window(self, ask: Ask) -> list[Position]:
         """The matches among the newest rows: complete up to the oldest of them, so enough when they fill the page."""
@@ -105,11 +109,11 @@ class PostgresEngine:
             cursor.execute(sql, [*values, *more, ask.limit])
             return [Position(*row) for row in cursor.fetchall()]
 
-    def _find_by_words(self, ask: Ask, weeks: Iterable[int] = ()) -> list[Position]:
+    def _find_by_words(self, ask: Ask, spans: Sequence[str] = ()) -> list[Position]:
         bounds, values = _bounds(ask)
         wheres, more = _conditions(ask)
-        if marks := " | ".join(_quoted(week_mark(week)) for week in weeks):
-            more[0] = f"({marks}) & {more[0]}"
+        if spans:
+            more[0] = f"({' | '.join(map(_quoted, spans))}) & {more[0]}"
         # OFFSET 0 keeps the planner from mixing the conditions: first GIN, then whatever is cheap.
         inner = "SELECT message_id, email_account_id, received_at FROM mail_search WHERE vector @@ %s::tsquery OFFSET 0"
         rest = [*bounds, *wheres[1:]]
@@ -149,13 +153,14 @@ def _conditions(ask: Ask) -> tuple[list[str], list[Any]]:
     return wheres, values
 
 
-def _week(moment: datetime) -> int:
-    return int(moment.timestamp() // WEEK)
+def span_mark(moment: datetime, span: int, back: int = 0) -> str:
+    """The word of every message received in the same span of `span` seconds, counted from 1970, or `back` before it."""
+    return f"{MARK}w{span // DAY}_{int(moment.timestamp() // span) - back}"
 
 
-def week_mark(week: int) -> str:
-    """The word that every message received in a week (counted from 1970) has."""
-    return f"{MARK}w{week}"
+def span_marks(moment: datetime) -> str:
+    """The words of all spans, as part of a tsvector literal."""
+    return " ".join(_quoted(span_mark(moment, span)) for span in SPANS)
 
 
 def vector_text(words: Sequence[str]) -> str:
