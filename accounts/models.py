@@ -18,7 +18,9 @@ from providers.models import LoginFormat, Protocol, Provider, SecurityMode
 class User(AbstractUser):
     """A person of this installation. `is_staff` is the administrator: administers, and reads nobody's mail."""
 
-    email = models.EmailField(_("email address"), unique=True, null=True, blank=True)
+    email = models.EmailField(  # type: ignore[assignment]
+        _("email address"), unique=True, null=True, blank=True
+    )
     name = models.CharField(_("name"), max_length=150, blank=True)
     is_mail_administrator = models.BooleanField(
         _("mail administrator"), default=False, help_text=_("May manage mail servers, domains and shared mailboxes")
@@ -167,7 +169,8 @@ class EmailAccountShare(models.Model):
     class Meta:
         constraints = [
             models.CheckConstraint(
-                condition=models.Q(user__isnull=True) ^ models.Q(group__isnull=True), name="share_with_a_user_or_a_group"
+                condition=models.Q(user__isnull=True) ^ models.Q(group__isnull=True),
+                name="share_with_a_user_or_a_group",
             ),
             models.UniqueConstraint(fields=["email_account", "user"], name="one_share_per_user"),
             models.UniqueConstraint(fields=["email_account", "group"], name="one_share_per_group"),
@@ -236,7 +239,9 @@ class Credential(models.Model):
     email_account = models.OneToOneField(
         EmailAccount, null=True, blank=True, on_delete=models.CASCADE, related_name="credential"
     )
-    setup = models.OneToOneField(MailboxSetup, null=True, blank=True, on_delete=models.CASCADE, related_name="candidate")
+    setup = models.OneToOneField(
+        MailboxSetup, null=True, blank=True, on_delete=models.CASCADE, related_name="candidate"
+    )
     kind = models.CharField(max_length=10, default="password")
     ciphertext = models.TextField()
     created_at = models.DateTimeField(auto_now_add=True)

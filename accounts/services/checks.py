@@ -19,6 +19,7 @@ from accounts.services.finish import settle
 from accounts.setup import CheckKind, CheckState, ChosenServer, chosen, user_name_for
 from accounts.setup_errors import detail_of, kind_of
 from accounts.vault import read_secret
+from base.addresses import clean_line
 from base.crypto import CryptoError
 from drivers.errors import AuthenticationFailed, DriverError
 from drivers.registry import mailbox_driver, sending_driver
@@ -73,7 +74,7 @@ def run_check(check_id: int) -> None:
         result = {
             "state": CheckState.FAILED,
             "error_kind": kind,
-            "server_said": error.server_said.replace("\x00", ""),
+            "server_said": clean_line(error.server_said, 500),
             "detail": detail_of(error),
         }
     result["seconds"] = round(time.monotonic() - begun, 2)
@@ -113,7 +114,7 @@ def _report(check: SetupCheck) -> CheckReport:
 def _facts(report: CheckReport) -> dict[str, object]:
     return {
         "folders": report.folder_count,
-        "names": list(report.capabilities.names)[:80],
+        "names": [clean_line(name, 60) for name in report.capabilities.names[:80]],
         "size_limit": report.size_limit,
     }
 

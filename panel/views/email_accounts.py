@@ -12,25 +12,16 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
 from accounts import services
-from accounts.models import AccountState, EmailAccount, Period, ShareLevel
-from accounts.queries import (
-    account_for_settings,
-    accounts_for_settings,
-    may_be_shared_with,
-    own_account,
-    shares_of,
-)
+from accounts.models import AccountState, EmailAccount
+from accounts.queries import account_for_settings, own_account
 from mail.folders import set_followed
-from mail.queries import visible_messages
 from mail.tasks import erase_email_account
 from panel.forms.email_accounts import EmailAccountForm
-from panel.services.account_state import state_line, state_lines, trouble_of
+from panel.services.account_page import account_page, message_count
 from panel.services.doorbell import ring
-from panel.services.folder_tree import counts, folder_tree
 from panel.services.signature import clean_signature
 from panel.services.wizard import answered
 from panel.views.wizard import get_or_post
-from sync.status import ledger
 from sync.tasks import refresh_folders, sync_email_account
 
 
@@ -65,7 +56,7 @@ def email_account(request: HttpRequest, email_account_id: int) -> HttpResponse:
             ring(sync_email_account, account.pk)
         messages.success(request, _("Saved."))
         return redirect("panel:email_account", account.pk)
-    return render(request, "settings/email_account.html", _context(request, account, form))
+    return render(request, "settings/email_account.html", account_page(request.user, account) | {"form": form})  # type: ignore[arg-type]
 
 
 def _save(account: EmailAccount, data: dict[str, Any]) -> None:
@@ -76,39 +67,6 @@ def _save(account: EmailAccount, data: dict[str, Any]) -> None:
     services.change_sending(account, can_send=data["can_send"], is_default_sender=data["is_default_sender"])
     if data["has_folders"]:
         set_followed(account, [folder.pk for folder in data["folders"]])
-
-
-def _context(request: HttpRequest, account: EmailAccount, form: EmailAccountForm) -> dict[str, Any]:
-    accounts = accounts_for_settings(request.user)  # type: ignore[arg-type]
-    servers = list(account.servers.all())
-    host = next((server.host for server in servers if server.protocol != "smtp"), "")
-    tree = folder_tree(account)
-    followed, total = counts(tree)
-    is_owner = account.owner_id == request.user.pk
-    users, groups = may_be_shared_with(account) if is_owner else ([], [])
-    figures = ledger(account)
-    return {
-        "lines": state_lines(accounts),
-        "account": account,
-        "form": form,
-        "line": state_line(account, figures.pending),
-        "trouble": trouble_of(account, host),
-        "ledger": figures,
-        "bar_end": figures.stored + figures.filtered,
-        "tree": tree,
-        "followed": followed,
-        "folder_total": total,
-        "periods": Period.choices,
-        "signature": clean_signature(account.signature_html),
-        "has_sender": any(server.protocol == "smtp" for server in servers),
-        "servers": servers,
-        "is_owner": is_owner,
-        "shares": shares_of(account),
-        "users": users,
-        "groups": groups,
-        "levels": ShareLevel.choices,
-        "message_count": visible_messages(request.user).filter(email_account=account).count(),
-    }
 
 
 @login_required
@@ -169,7 +127,7 @@ def resume(request: HttpRequest, email_account_id: int) -> HttpResponse:
 def remove(request: HttpRequest, email_account_id: int) -> HttpResponse:
     """The question, with the act and the number; then stop and keep, or erase in slices."""
     account = owned(request, email_account_id)
-    count = visible_messages(request.user).filter(email_account=account).count()
+    count = message_count(request.user, account)  # type: ignore[arg-type]
     if request.method != "POST":
         return render(request, "settings/remove.html", {"account": account, "message_count": count})
     erase = request.POST.get("act") == "erase"

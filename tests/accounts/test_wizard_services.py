@@ -231,3 +231,10 @@ def test_a_user_name_typed_by_hand_is_used() -> None:
     store_secret("x", email_account=account)
     setup = services.start_again(user=account.owner, email_account=account)
     assert setup.user_name == "msolheim"
+
+
+def test_what_a_hostile_server_says_can_be_kept(servers: FakeServers, provider: Provider) -> None:
+    servers.receive_error = AuthenticationFailed(server_said="NO \x00\ud800 <b>\r\nA1 OK")
+    setup = run(begin())
+    said = setup.checks.get(kind="receive").server_said
+    assert "\x00" not in said and "\r" not in said and "<b>" in said

@@ -6,7 +6,9 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
@@ -217,6 +219,14 @@ def test_profile_and_look_are_kept(client: Client) -> None:
     assert 'data-theme="dark"' in client.get(reverse("panel:settings")).content.decode()
 
 
-def test_the_page_costs_the_same_with_many_mailboxes(house: House, django_assert_max_num_queries: Any) -> None:
-    with django_assert_max_num_queries(40):
-        house.clients["owner"].get(page(house))
+def test_the_page_costs_the_same_with_many_mailboxes(house: House) -> None:
+    house.clients["owner"].get(page(house))  # the first request of a session writes it
+    costs = []
+    for _ in range(2):
+        with CaptureQueriesContext(connection) as queries:
+            house.clients["owner"].get(page(house))
+        costs.append(len(queries))
+        for _ in range(5):
+            second_account(house.account.owner)
+            FolderFactory(email_account=house.account, remote_id=f"F{EmailAccount.objects.count()}")
+    assert costs[0] == costs[1] <= 40

@@ -1,0 +1,64 @@
+"""What the settings page of an email account shows, gathered from the rooms below."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from accounts.models import EmailAccount, Period, ShareLevel, User
+from accounts.queries import accounts_for_settings, may_be_shared_with, shares_of
+from mail.queries import visible_messages
+from panel.services.account_state import state_line, state_lines, trouble_of
+from panel.services.folder_tree import counts, folder_tree
+from panel.services.signature import clean_signature
+from sync.status import ledger
+
+
+def account_page(user: User, account: EmailAccount) -> dict[str, Any]:
+    """The template's context: state and ledger, settings, folders, sharing. `user` may set it up."""
+    return {
+        "lines": state_lines(accounts_for_settings(user)),
+        "account": account,
+        "periods": Period.choices,
+        "signature": clean_signature(account.signature_html),
+        **_state(account),
+        **_folders(account),
+        **_sharing(user, account),
+        "message_count": message_count(user, account),
+    }
+
+
+def message_count(user: User, account: EmailAccount) -> int:
+    """How many emails of it are kept here."""
+    return visible_messages(user).filter(email_account=account).count()
+
+
+def _state(account: EmailAccount) -> dict[str, Any]:
+    servers = list(account.servers.all())
+    host = next((server.host for server in servers if server.protocol != "smtp"), "")
+    figures = ledger(account)
+    return {
+        "servers": servers,
+        "has_sender": any(server.protocol == "smtp" for server in servers),
+        "trouble": trouble_of(account, host),
+        "line": state_line(account, figures.pending),
+        "ledger": figures,
+        "bar_end": figures.stored + figures.filtered,
+    }
+
+
+def _folders(account: EmailAccount) -> dict[str, Any]:
+    tree = folder_tree(account)
+    followed, total = counts(tree)
+    return {"tree": tree, "followed": followed, "folder_total": total}
+
+
+def _sharing(user: User, account: EmailAccount) -> dict[str, Any]:
+    is_owner = account.owner_id == user.pk
+    users, groups = may_be_shared_with(account) if is_owner else ([], [])
+    return {
+        "is_owner": is_owner,
+        "shares": shares_of(account),
+        "users": users,
+        "groups": groups,
+        "levels": ShareLevel.choices,
+    }
