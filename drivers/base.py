@@ -77,6 +77,13 @@ class MailboxDriver(Connection):
         """Content of copies in the order given; keys that are gone are left out. `whole_below` in bytes."""
 
     @abstractmethod
+    def fetch_headers(self, folder_id: str, keys: Sequence[str]) -> Iterator[RemoteMessage]:
+        """Only what tells messages apart: `raw` is a header block with Message-ID, Date, From, To and Subject.
+
+        For adoption: a moved or renumbered message is recognised without its body. Keys that are gone are left out.
+        """
+
+    @abstractmethod
     def fetch_part(self, folder_id: str, key: str, part: str) -> Iterator[bytes]:
         """Decoded bytes of one part in chunks. Raises MessageGone."""
 

@@ -19,11 +19,12 @@ from intake.quarantine import park
 from linking.services import link_messages
 from mail.authentication import sender_verdict
 from mail.models import Copy, CopyState
-from mail.parse import Unreadable, parse_safely
+from mail.parse import Unreadable, parse_message, parse_safely
 from mail.rows import Incoming
-from mail.store import lock_mailbox, store_slice
+from mail.store import adopt_known, lock_mailbox, store_slice
 from mail.types import ParsedMessage
 
+HEADERS_READ = 64 * 1024  # bytes: larger headers are fetched whole and judged by the scan
 log = structlog.get_logger(__name__)
 
 
@@ -80,6 +81,16 @@ def take_in(mailbox: Mailbox, slice_: Sequence[Fetched], *, check: Callable[[], 
     return _one_by_one(mailbox, items, {one.copy.pk: one.remote.raw for one in slice_}, check, parked)
 
 
+def recognise(mailbox: Mailbox, slice_: Sequence[Fetched]) -> set[int]:
+    """Adopt copies by their headers alone; returns the ids of those that need no fetch. Nothing is parked here."""
+    items = [
+        _incoming(mailbox, one, parse_message(one.remote.raw)) for one in slice_ if len(one.remote.raw) < HEADERS_READ
+    ]
+    with transaction.atomic():
+        account = lock_mailbox(mailbox.email_account.pk)
+        return adopt_known(account, _still_pending(items))
+
+
 def _one_by_one(
     mailbox: Mailbox, items: Sequence[Incoming], raws: dict[int, bytes], check: Callable[[], None], parked: int
 ) -> TakenIn:
@@ -134,12 +145,14 @@ def _incoming(mailbox: Mailbox, one: Fetched, parsed: ParsedMessage) -> Incoming
 def _store(mailbox: Mailbox, items: Sequence[Incoming], check: Callable[[], None]) -> tuple[tuple[int, ...], int]:
     account = lock_mailbox(mailbox.email_account.pk)
     check()
-    pending = set(
-        Copy.objects.select_for_update()
-        .filter(pk__in=[item.copy.pk for item in items], state=CopyState.PENDING)
-        .values_list("pk", flat=True)
-    )
-    mine = [item for item in items if item.copy.pk in pending]
-    stored = store_slice(account, mine, own_addresses=mailbox.own_addresses)
+    stored = store_slice(account, _still_pending(items), own_addresses=mailbox.own_addresses)
     link_messages(stored.message_ids)
     return stored.message_ids, stored.joined
+
+
+def _still_pending(items: Sequence[Incoming]) -> list[Incoming]:
+    """Those that nobody settled meanwhile, their rows locked."""
+    wanted = [item.copy.pk for item in items]
+    rows = Copy.objects.select_for_update().filter(pk__in=wanted, state=CopyState.PENDING)
+    pending = set(rows.values_list("pk", flat=True))
+    return [item for item in items if item.copy.pk in pending]

@@ -256,6 +256,9 @@ class Copy(models.Model):
             ),
             models.Index(fields=["folder", "-received_at"], name="copies_of_a_folder"),
             models.Index(fields=["folder", "state"], name="copies_by_state"),
+            models.Index(
+                fields=["email_account"], name="missing_copies", condition=models.Q(missing_since__isnull=False)
+            ),
         ]
 
     def __str__(self) -> str:

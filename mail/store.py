@@ -53,6 +53,15 @@ def store_slice(email_account: EmailAccount, items: Sequence[Incoming], *, own_a
     return Stored(tuple(message.pk for message in messages), len(items) - len(fresh))
 
 
+def adopt_known(email_account: EmailAccount, items: Sequence[Incoming]) -> set[int]:
+    """Settle those copies whose message is here already (their headers are enough to know); returns their ids."""
+    adopted = _adopt(email_account, items)
+    known = [item for item in items if item.copy.pk in adopted]
+    _settle(known, adopted)
+    _revive(set(adopted.values()))
+    return {item.copy.pk for item in known}
+
+
 def _one_per_object(items: Sequence[Incoming]) -> tuple[list[Incoming], list[Incoming]]:
     """Split a slice: the first copy of each object id (and all without one), and the others of the same object."""
     seen: set[str] = set()
@@ -98,7 +107,9 @@ class _Candidate:
 def _candidates(email_account: EmailAccount, digests: set[str]) -> Mapping[str, list[_Candidate]]:
     found: dict[int, _Candidate] = {}
     by_digest: dict[str, list[_Candidate]] = defaultdict(list)
-    found_rows = Message.objects.filter(email_account=email_account, digest__in=digests).values_list("pk", "digest", "size")
+    found_rows = Message.objects.filter(email_account=email_account, digest__in=digests).values_list(
+        "pk", "digest", "size"
+    )
     for pk, digest, size in found_rows:
         found[pk] = _Candidate(pk, size, set())
         by_digest[digest].append(found[pk])

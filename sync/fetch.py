@@ -11,7 +11,7 @@ from drivers.base import MailboxDriver
 from drivers.errors import CursorInvalid, DriverError, FolderGone, ProtocolError
 from drivers.types import RemoteMessage
 from intake.quarantine import park
-from intake.take_in import Fetched, Mailbox, take_in
+from intake.take_in import Fetched, Mailbox, recognise, take_in
 from mail.models import Copy, Folder
 from sync import claims
 
@@ -44,6 +44,7 @@ def _fetch_folder(mailbox: Mailbox, driver: MailboxDriver, folder: Folder, copie
     if stale:
         claims.not_brought(stale, "The folder was numbered anew")
     try:
+        _recognise(mailbox, driver, folder, current)
         _take(mailbox, driver, folder, current)
     except FolderGone:
         claims.not_brought(list(current.values()), "The folder is no longer on the server")
@@ -56,13 +57,30 @@ def _fetch_folder(mailbox: Mailbox, driver: MailboxDriver, folder: Folder, copie
     claims.not_brought(list(current.values()), "The server lists this email but does not give it out")
 
 
-def _take(mailbox: Mailbox, driver: MailboxDriver, folder: Folder, current: dict[str, Copy]) -> None:
-    """Fetch these copies (by key) and take them in; what was taken leaves `current`. Raises drivers.errors.
+def _recognise(mailbox: Mailbox, driver: MailboxDriver, folder: Folder, current: dict[str, Copy]) -> None:
+    """While messages are missing elsewhere (a move, a new epoch) new copies are first looked at by their headers:
+    what is known joins its message, and its body is not fetched again."""
+    missing = Copy.objects.filter(email_account=mailbox.email_account, missing_since__isnull=False)
+    if not current or not missing.exclude(message=None).exists():
+        return
+    _check_epoch(driver, folder)
+    heads = [Fetched(current[one.copy.key], one) for one in driver.fetch_headers(folder.remote_id, list(current))]
+    known = recognise(mailbox, heads)
+    for key in [key for key, copy in current.items() if copy.pk in known]:
+        del current[key]
 
-    Keys mean nothing in another epoch: CursorInvalid when the folder was numbered anew since it was enumerated.
-    """
+
+def _check_epoch(driver: MailboxDriver, folder: Folder) -> None:
+    """Keys mean nothing in another epoch. Raises CursorInvalid when the folder was numbered anew since its enumeration."""
     if driver.epoch(folder.remote_id) != folder.epoch:
         raise CursorInvalid("the folder was numbered anew")
+
+
+def _take(mailbox: Mailbox, driver: MailboxDriver, folder: Folder, current: dict[str, Copy]) -> None:
+    """Fetch these copies (by key) and take them in; what was taken leaves `current`. Raises drivers.errors."""
+    if not current:
+        return
+    _check_epoch(driver, folder)
     remote = driver.fetch_messages(folder.remote_id, list(current), whole_below=settings.MAIL_WHOLE_BELOW)
     for batch in _batches(remote):
         pairs = [Fetched(current.pop(one.copy.key), one) for one in batch if one.copy.key in current]

@@ -212,6 +212,15 @@ class FakeDriver(MailboxDriver):
             else:
                 yield _without_attachments(copy)
 
+    def fetch_headers(self, folder_id: str, keys: Sequence[str]) -> Iterator[RemoteMessage]:
+        """Header blocks."""
+        folder = self._folder("fetch_headers", folder_id)
+        for key in dict.fromkeys(keys):
+            copy = folder.copies.get(int(key)) if key.isdigit() else None
+            if copy is not None:
+                header = copy.raw.partition(b"\r\n\r\n")[0] + b"\r\n\r\n"
+                yield RemoteMessage(_remote(copy), header, is_complete=False)
+
     def fetch_part(self, folder_id: str, key: str, part: str) -> Iterator[bytes]:
         """Decoded part."""
         found = _sections(message_from_bytes(self._copy("fetch_part", folder_id, key).raw)).get(part)

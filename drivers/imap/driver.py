@@ -121,6 +121,11 @@ class ImapDriver(MailboxDriver):
             self._connection, _uids(keys), whole_below=whole_below, reopen=self._reopen(folder_id)
         )
 
+    def fetch_headers(self, folder_id: str, keys: Sequence[str]) -> Iterator[RemoteMessage]:
+        """Header blocks in the order given."""
+        self._desk.open(folder_id)
+        return fetch.fetch_headers(self._connection, _uids(keys))
+
     def fetch_part(self, folder_id: str, key: str, part: str) -> Iterator[bytes]:
         """Decoded bytes of a part (IMAP section). Raises MessageGone."""
         self._desk.open(folder_id)

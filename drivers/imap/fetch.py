@@ -70,6 +70,26 @@ def fetch_messages(
         yield from download.run(list(_batches(ordered, whole_below)))
 
 
+def fetch_headers(connection: ImapConnection, uids: Sequence[int]) -> Iterator[RemoteMessage]:
+    """The headers that tell messages apart, in the order of `uids`; gone ones are left out. Raises ServerBusy, ..."""
+    wanted = b"(UID BODY.PEEK[HEADER.FIELDS (MESSAGE-ID DATE FROM TO SUBJECT)])"
+    for start in range(0, len(uids), GROUP):
+        group = uids[start : start + GROUP]
+        copies = fetch_copies(connection, group)
+        commands = ((b"UID", b"FETCH", uid_set, wanted) for uid_set, _ in uid_sets(group, longest=SET_LENGTH))
+        headers: dict[int, bytes] = {}
+        for answer in connection.pipeline(commands):
+            for parts in answer.lines(b"FETCH"):
+                items = read_items(parts)
+                found = [value for name, value in items.items() if name.startswith(b"BODY[HEADER")]
+                if found and isinstance(found[0], bytes):
+                    headers[number(items.get(b"UID"))] = found[0]
+            answer.responses.clear()
+        for uid in dict.fromkeys(group):
+            if uid in copies and uid in headers:
+                yield RemoteMessage(copies[uid], headers[uid], is_complete=False)
+
+
 def _batches(copies: Sequence[RemoteCopy], whole_below: int) -> Iterator[_Batch]:
     gathered: list[RemoteCopy] = []
     size = 0

@@ -63,6 +63,16 @@ class MailboxContract:
             with pytest.raises(errors.FolderGone):
                 driver.epoch("No such folder")
 
+    def test_headers_tell_messages_apart_without_their_bodies(self, world: World) -> None:
+        keys = [world.add("INBOX", mail(number, "body " * 50)) for number in (1, 2)]
+        with world.driver() as driver:
+            found = list(driver.fetch_headers("INBOX", [keys[1], "999999", keys[0]]))
+        assert [one.copy.key for one in found] == [keys[1], keys[0]]
+        parsed = message_from_bytes(found[0].raw)
+        assert (parsed["Message-ID"], parsed["Subject"]) == ("<m2@example.org>", "Number 2")
+        assert b"body body" not in found[0].raw and not found[0].is_complete
+        assert found[0].copy.size == len(mail(2, "body " * 50))
+
     def test_every_folder_has_its_role_once(self, world: World) -> None:
         world.add("INBOX", mail(1))
         with world.driver() as driver:

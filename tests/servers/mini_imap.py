@@ -498,8 +498,10 @@ class _Session(socketserver.StreamRequestHandler):
         elif section == "TEXT":
             data = text
         elif section.startswith("HEADER.FIELDS"):
-            value = _headers(raw)["Message-ID"]
-            data = (f"Message-ID: {value}\r\n\r\n" if value else "\r\n").encode()
+            wanted = {name.lower().encode() for name in section[section.index("(") + 1 :].rstrip(")").split()}
+            fields = re.split(rb"\r\n(?![ \t])", head)
+            kept = [field for field in fields if field.partition(b":")[0].lower() in wanted]
+            data = b"".join(field + b"\r\n" for field in kept) + b"\r\n"
         else:
             part = _sections(message_from_bytes(raw)).get(section)
             data = _encoded(part) if part is not None else b""

@@ -99,11 +99,12 @@ def test_a_move_keeps_the_message_its_links_and_its_state(world: World) -> None:
     assert [copy.folder.remote_id for copy in message.copies.all()] == ["Projects"]
 
 
-def test_a_new_uidvalidity_keeps_every_message(world: World) -> None:
+def test_a_new_uidvalidity_keeps_every_message_and_fetches_no_body_again(world: World) -> None:
     world.deliver(30)
     world.sync()
     before = set(Message.objects.values_list("pk", flat=True))
     world.server.folders["INBOX"].renumber()
+    world.server.calls.clear()
     world.sync()
     world.sync()
     assert set(Message.objects.values_list("pk", flat=True)) == before
@@ -111,3 +112,4 @@ def test_a_new_uidvalidity_keeps_every_message(world: World) -> None:
     assert len(world.keys()) == 30
     assert world.ledger().adds_up
     assert Copy.objects.filter(folder__remote_id="INBOX", epoch=1).count() == 0
+    assert not [call for call in world.server.calls if call.startswith("fetch_messages")]
