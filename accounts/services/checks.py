@@ -27,6 +27,7 @@ from drivers.types import AuthKind, CheckReport, Login, Security, ServerAddress
 
 STUCK_AFTER = timedelta(seconds=90)  # a running one: its worker died
 LOST_AFTER = timedelta(seconds=5)  # a waiting one: nobody heard the ring
+RING_AGAIN = timedelta(seconds=15)
 CHECK_TIMEOUT = 15.0  # seconds for each network step: a person is looking
 
 
@@ -34,21 +35,30 @@ class _NoPassword(AuthenticationFailed):
     """The candidate is gone or no key opens it."""
 
 
-def due_checks() -> list[int]:
-    """Ids of checks that nobody works on (the ring was lost) or whose worker died; ring each once more."""
+def due_checks() -> list[SetupCheck]:
+    """Waiting checks that nobody has taken, oldest first, at most 50."""
     now = timezone.now()
-    waiting = Q(state=CheckState.WAITING, started_at__lt=now - LOST_AFTER, setup__expires_at__gt=now)
-    stuck = Q(state=CheckState.RUNNING, started_at__lt=now - STUCK_AFTER, setup__expires_at__gt=now)
-    rows = SetupCheck.objects.filter(waiting | stuck).exclude(kind=CheckKind.FOLDERS)
-    return list(rows.order_by("pk").values_list("pk", flat=True)[:50])
+    rows = SetupCheck.objects.filter(
+        state=CheckState.WAITING, started_at__lt=now - LOST_AFTER, setup__expires_at__gt=now
+    ).exclude(kind=CheckKind.FOLDERS)
+    return list(rows.order_by("pk")[:50])
 
 
 def requeue_stuck_checks() -> list[int]:
-    """Put checks of dead workers back to waiting; returns the ids that are due."""
-    SetupCheck.objects.filter(state=CheckState.RUNNING, started_at__lt=timezone.now() - STUCK_AFTER).update(
-        state=CheckState.WAITING, started_at=timezone.now() - LOST_AFTER
+    """Put checks of dead workers back to waiting; returns the ids to ring now (each at most every 15 s)."""
+    now = timezone.now()
+    SetupCheck.objects.filter(state=CheckState.RUNNING, started_at__lt=now - STUCK_AFTER).update(
+        state=CheckState.WAITING, started_at=now - LOST_AFTER * 2
     )
-    return due_checks()
+    ids = []
+    for check in due_checks():
+        rung_at = check.detail.get("rung_at")
+        if rung_at and now - datetime.fromisoformat(rung_at) < RING_AGAIN:
+            continue
+        waiting = SetupCheck.objects.filter(pk=check.pk, state=CheckState.WAITING)
+        if waiting.update(detail={"rung_at": now.isoformat()}):
+            ids.append(check.pk)
+    return ids
 
 
 def _claim(check_id: int) -> datetime | None:

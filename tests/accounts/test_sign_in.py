@@ -12,6 +12,7 @@ from django.test import Client
 from django.urls import reverse
 
 from accounts.adapter import MfaAdapter, client_ip
+from accounts.second_step import rotate_second_steps
 from accounts.vault import key_ring
 from base.crypto import KeyRing, generate_key
 from tests.factories import PASSWORD, UserFactory
@@ -144,3 +145,15 @@ def test_the_address_for_limits_cannot_be_forged(
     remote: str, forwarded: str, trusted: list[str], expected: str
 ) -> None:
     assert client_ip(remote, forwarded, trusted) == expected
+
+
+def test_the_second_step_survives_a_rotation_of_keys(monkeypatch: Any) -> None:
+    old, new = generate_key(), generate_key()
+    monkeypatch.setattr("accounts.adapter.key_ring", lambda: KeyRing([old]))
+    user = UserFactory()
+    TOTP.activate(user, SECRET)
+    for module in ("adapter", "second_step"):
+        monkeypatch.setattr(f"accounts.{module}.key_ring", lambda: KeyRing([new, old]))
+    assert rotate_second_steps() == 1 and rotate_second_steps() == 0
+    monkeypatch.setattr("accounts.adapter.key_ring", lambda: KeyRing([new]))
+    assert MfaAdapter().decrypt(Authenticator.objects.get(user=user).data["secret"]) == SECRET

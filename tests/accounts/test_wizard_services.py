@@ -172,6 +172,7 @@ def test_a_check_whose_worker_died_is_due_again(servers: FakeServers, provider: 
     SetupCheck.objects.filter(pk=ids[0]).update(state="running", started_at=timezone.now() - timedelta(seconds=91))
     SetupCheck.objects.filter(pk=ids[1]).update(started_at=timezone.now() - timedelta(seconds=6))
     assert services.requeue_stuck_checks() == ids
+    assert services.requeue_stuck_checks() == []  # rung a moment ago
     for check_id in ids:
         services.run_check(check_id)
     setup.refresh_from_db()

@@ -1,4 +1,4 @@
-"""`rotate_keys`: secrets of mailboxes are encrypted anew with the first of CREDENTIAL_KEYS."""
+"""`rotate_keys`: secrets of mailboxes and of two-step verification are encrypted anew with the first of CREDENTIAL_KEYS."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from accounts.second_step import rotate_second_steps
 from accounts.vault import rotate
 from base.crypto import CryptoError
 
@@ -15,7 +16,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
-            changed = rotate()
+            changed = rotate() + rotate_second_steps()
         except CryptoError as error:
             said = "Nothing was lost: bring the missing key back into CREDENTIAL_KEYS and run this again."
             raise CommandError(f"{error} {said}") from None

@@ -11,6 +11,9 @@ from django.core.management.base import BaseCommand, CommandParser
 from django.db import Error, connection
 
 from accounts.services import forget_abandoned_setups, requeue_stuck_checks
+from accounts.tasks import check_server
+from mail.erase import accounts_to_erase
+from mail.tasks import erase_email_account
 from sync import schedule, tasks
 from sync.absences import erase_trash
 from sync.parts import trim_cache
@@ -52,8 +55,11 @@ def beat(count: int) -> None:
     schedule.ring_due(tasks.sync_email_account.delay, tasks.push_changes.delay)
     if schedule.is_unindexed():
         tasks.index_search.delay()
-    requeue_stuck_checks()
+    for check_id in requeue_stuck_checks():
+        check_server.delay(check_id)
     if count % SLOW_EVERY == 0:
         forget_abandoned_setups()
+        for email_account_id in accounts_to_erase():
+            erase_email_account.delay(email_account_id)
         erase_trash()
         trim_cache()
