@@ -22,6 +22,15 @@ from accounts.models import EmailAccount, EmailAccountServer, EmailAccountShare,
 admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
 
 
+def may_enter(request: HttpRequest) -> bool:
+    """Administrators, and mail administrators for providers and domains (the rest asks for rights they lack)."""
+    user: Any = request.user
+    return bool(user.is_active and getattr(user, "may_manage_servers", False))
+
+
+admin.site.has_permission = may_enter  # type: ignore[method-assign]
+
+
 @admin.register(User)
 class UserAdmin(DjangoUserAdmin):
     """Users: name, address, rights."""

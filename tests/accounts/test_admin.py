@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.contrib import admin as django_admin
 from django.test import Client
 from django.urls import reverse
 
@@ -60,3 +61,23 @@ def test_users_are_listed(admin: Client) -> None:
     user = UserFactory()
     assert user.email in admin.get(reverse("admin:accounts_user_changelist")).content.decode()
     assert admin.get(reverse("admin:accounts_user_change", args=[user.pk])).status_code == 200
+
+
+def test_a_mail_administrator_manages_providers_and_nothing_else(client: Client) -> None:
+    client.force_login(UserFactory(is_mail_administrator=True))
+    assert client.get(reverse("admin:providers_provider_changelist")).status_code == 200
+    for name in ("accounts_user", "accounts_emailaccount", "accounts_invitation"):
+        assert client.get(reverse(f"admin:{name}_changelist")).status_code == 403
+    assert "/admin/" in client.get(reverse("panel:settings")).content.decode()
+
+
+def test_others_do_not_enter(client: Client) -> None:
+    client.force_login(UserFactory())
+    assert client.get(reverse("admin:index")).status_code in (302, 403)
+    assert client.get(reverse("admin:providers_provider_changelist")).status_code in (302, 403)
+    assert "/admin/" not in client.get(reverse("panel:settings")).content.decode()
+
+
+def test_no_mail_is_registered_in_the_admin() -> None:
+    names = {model._meta.label for model in django_admin.site._registry}
+    assert not names & {"mail.Message", "mail.MessageContent", "mail.Part", "mail.Thread", "accounts.Credential"}
