@@ -86,6 +86,9 @@ class Thread(models.Model):
             models.Index(
                 fields=["email_account", "-last_received_at"], name="sent_threads", condition=models.Q(sent_count__gt=0)
             ),
+            models.Index(
+                fields=["email_account", "-last_received_at"], name="draft_threads", condition=models.Q(draft_count__gt=0)
+            ),
         ]
 
     def __str__(self) -> str:

@@ -247,6 +247,10 @@ class Migration(migrations.Migration):
             index=models.Index(condition=models.Q(('sent_count__gt', 0)), fields=['email_account', '-last_received_at'], name='sent_threads'),
         ),
         migrations.AddIndex(
+            model_name='thread',
+            index=models.Index(condition=models.Q(('draft_count__gt', 0)), fields=['email_account', '-last_received_at'], name='draft_threads'),
+        ),
+        migrations.AddIndex(
             model_name='message',
             index=models.Index(fields=['email_account', '-received_at'], name='messages_newest_first'),
         ),

@@ -40,7 +40,7 @@ def test_no_screen_has_a_violation(open_page: Any, scheme: str) -> None:
         problems = page.evaluate(RUN)
         if problems:
             found[path] = problems
-    assert not found, found
+    assert not found, "\n".join(f"{path} {one}" for path, problems in found.items() for one in problems)
 
 
 def test_the_empty_screen_has_no_violation(open_page: Any) -> None:
