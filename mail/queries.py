@@ -218,7 +218,8 @@ def _each_first(account_ids: list[int], rows: QuerySet[Thread, Any], limit: int)
         inner, values = of_one.query.sql_with_params()
         accounts = "SELECT unnest(%s::bigint[]) AS id"
         return f"SELECT one.* FROM ({accounts}) a CROSS JOIN LATERAL ({inner}) one", [account_ids, *values]  # noqa: S608
-    parts, params = [], []
+    parts: list[str] = []
+    params: list[Any] = []
     for account_id in account_ids:
         inner, values = rows.filter(email_account_id=account_id)[:limit].query.sql_with_params()
         parts.append(f"SELECT * FROM ({inner}) one")  # noqa: S608
@@ -250,7 +251,7 @@ def _folder_keys(
             Q(**{f"received_at__{side}": cursor.at}) | beyond
         )
     order = ("received_at", "message__thread_id") if newer else ("-received_at", "-message__thread_id")
-    return [Cursor(at, pk) for at, pk in copies.order_by(*order).values_list("received_at", "thread_id")[:limit]]
+    return [Cursor(at, pk) for at, pk in copies.order_by(*order).values_list("received_at", "thread_id")[:limit] if at]
 
 
 def account_labels(user: Any) -> list[EmailAccount]:

@@ -10,9 +10,9 @@ from django.http import QueryDict
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
-from mail.queries import VIEWS, ThreadFilter
+from mail.queries import VIEWS, ThreadFilter, View
 
-LABELS = {
+LABELS: dict[View, Any] = {
     "all": _("All"),
     "unread": _("Unread"),
     "open": _("Not processed"),
@@ -51,7 +51,7 @@ class ListAddress:
         """A thread opened from this list."""
         return reverse("panel:thread", args=[thread_id]) + self.suffix
 
-    def with_view(self, view: str) -> ListAddress:
+    def with_view(self, view: View) -> ListAddress:
         """The same mailbox or folder with another filter."""
         return replace(self, query="", filters=replace(self.filters, view=view))
 

@@ -160,7 +160,7 @@ def _letter(message: Message, content: MessageContent | None, parts: list[Part],
 def is_misleading(person: Person) -> bool:
     """A display name that holds another address than the one it stands before."""
     found = re.search(r"[^\s<>\"'(),;:]{1,64}@[^\s<>\"'(),;:]{1,253}", person.name)
-    return bool(found) and found[0].strip(".").lower() != person.address.lower()
+    return found is not None and found[0].strip(".").lower() != person.address.lower()
 
 
 def _labels() -> tuple[tuple[str, str], ...]:
