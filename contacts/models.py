@@ -72,6 +72,8 @@ class ContactAddress(models.Model):
     contact = models.ForeignKey(Contact, on_delete=models.CASCADE, related_name="addresses")
     address = models.CharField(_("email address"), max_length=320, unique=True)
     position = models.PositiveSmallIntegerField(default=0)
+    invalid_since = models.DateTimeField(null=True, blank=True, editable=False)  # mail to it came back for good
+    invalid_reason = models.CharField(max_length=300, blank=True, editable=False)  # what a server said: hostile
 
     class Meta:
         ordering = ["position", "id"]

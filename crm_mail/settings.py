@@ -71,6 +71,7 @@ INSTALLED_APPS = [
     "linking",
     "notifications",
     "sync",
+    "outbox",
     "panel",
     "crm_mail",
 ]
@@ -173,6 +174,7 @@ CELERY_TASK_ROUTES = {
     "panel.*": {"queue": "clicks"},
     "accounts.*": {"queue": "clicks"},
     "sync.tasks.check_*": {"queue": "clicks"},
+    "outbox.*": {"queue": "clicks"},
 }
 
 # Sign-in of the application's own users
@@ -274,6 +276,11 @@ MAIL_WHOLE_BELOW = 256 * 1024  # bytes: messages up to here are fetched whole, a
 MAIL_PART_CACHE_BYTES = 2 * 1024**3  # attachments kept after they were opened
 MAIL_TIMEOUT = 30.0  # seconds for each network step
 MAIL_CONNECTIONS_PER_ACCOUNT = 4
+SEND_RECIPIENTS_MOST = env.read_number("SEND_RECIPIENTS_MOST", 200)  # of one message
+SEND_RECIPIENTS_ASK = 20  # recipients of one message above which the person is asked to confirm
+SEND_PER_HOUR_USER = env.read_number("SEND_PER_HOUR_USER", 200)  # recipients, not messages
+SEND_PER_HOUR_ACCOUNT = env.read_number("SEND_PER_HOUR_ACCOUNT", 500)
+SEND_SIZE_MOST = 25 * 1024 * 1024  # bytes of a built message where the server announces no SIZE
 MAIL_POLL_SECONDS = env.read_number("MAIL_POLL_SECONDS", 30)  # between two looks at a mailbox
 
 # Logs: to standard error; JSON in production, plain lines in the embedded life

@@ -25,6 +25,7 @@ ROOMS = (
     "notifications",
     "intake",
     "sync",
+    "outbox",
     "panel",
     "crm_mail",
 )
