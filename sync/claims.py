@@ -67,6 +67,11 @@ def not_brought(copies: Sequence[Copy], reason: str) -> None:
     )
 
 
+def count_waiting(email_account_id: int, most: int) -> int:
+    """How many pending copies are left, counted up to `most`."""
+    return _open(email_account_id)[:most].count()
+
+
 def is_waiting(email_account_id: int) -> bool:
     """Whether pending copies are left, claimed or not."""
     return _open(email_account_id).exists()

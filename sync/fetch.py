@@ -15,9 +15,9 @@ from intake.take_in import Fetched, Mailbox, recognise, take_in
 from mail.models import Copy, Folder
 from sync import claims
 
-SLICE = 200  # copies claimed at once
-BATCH_COUNT = 100  # messages taken in by one transaction
-BATCH_BYTES = 8 * 1024 * 1024
+SLICE = 600  # copies claimed at once
+BATCH_COUNT = 300  # messages taken in by one transaction
+BATCH_BYTES = 24 * 1024 * 1024
 
 
 def fetch_slice(mailbox: Mailbox, driver: MailboxDriver, holder: str, limit: int = SLICE) -> int:

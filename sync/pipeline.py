@@ -36,6 +36,7 @@ from sync.outcome import failed, succeeded
 from sync.push import push_changes
 
 log = structlog.get_logger(__name__)
+HELP_ABOVE = 1500  # pending copies, above which another worker is asked to fetch too
 FIRST = 50  # messages readable before anything else is done
 
 Progress = Callable[["Run"], None]
@@ -49,6 +50,7 @@ class Run:
     budget: float
     compare_all: bool = False  # compare every folder's sets now, not only those due today
     on_progress: Progress = lambda run: None
+    call_for_help: Progress = lambda run: None  # called once when there is enough for a second worker
     holder: str = field(default_factory=holder_name)
     started: float = field(default_factory=time.monotonic)
     fetched: int = 0
@@ -77,6 +79,8 @@ class Run:
         complete = True
         for number, folder in enumerate(followed(self.email_account)):
             complete &= self._enumerate(driver, folder, held, is_first=number == 0)
+        if claims.count_waiting(self.email_account.pk, HELP_ABOVE) >= HELP_ABOVE:
+            self.call_for_help(self)
         complete &= self._fetch_all(driver)
         if complete:
             complete = self._compare(driver, held)
@@ -141,13 +145,14 @@ def run_once(
     budget: float = 45.0,
     compare_all: bool = False,
     on_progress: Progress = lambda run: None,
+    call_for_help: Progress = lambda run: None,
 ) -> bool:
     """One run, its outcome noted; True when the mailbox was read to its end. Errors of the server end up in the row."""
     email_account = EmailAccount.objects.select_related("owner").get(pk=email_account_id)
     if email_account.state != AccountState.ACTIVE or not email_account.can_receive:
         return True
     asked = email_account.sync_requested_at
-    run = Run(email_account, budget, compare_all, on_progress)
+    run = Run(email_account, budget, compare_all, on_progress, call_for_help)
     try:
         complete = run.go()
     except LeaseLost:

@@ -16,7 +16,9 @@ log = structlog.get_logger(__name__)
 def sync_email_account(email_account_id: int) -> None:
     """One run over a mailbox; rings again while work is left."""
     try:
-        complete = pipeline.run_once(email_account_id)
+        complete = pipeline.run_once(
+            email_account_id, call_for_help=lambda run: sync_email_account.delay(email_account_id)
+        )
     except DriverError:
         return  # noted in the row; the tick rings when it is due
     if not complete and schedule.has_work(email_account_id):
