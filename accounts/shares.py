@@ -1,4 +1,6 @@
-"""Who may use which mailbox. Invariant: being an administrator gives no right to anybody's mail."""
+"""Who may use which mailbox. Invariants: being an administrator, or a mail administrator, gives no right to anybody's
+mail; a mailbox that is being erased is seen by nobody.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +8,7 @@ from typing import Any, Literal
 
 from django.db.models import Q, QuerySet
 
-from accounts.models import EmailAccount, EmailAccountShare, ShareLevel
+from accounts.models import AccountState, EmailAccount, EmailAccountShare, ShareLevel
 
 Right = Literal["see", "send", "set_up", "own"]
 
@@ -29,7 +31,9 @@ def accounts_with_right(user: Any, right: Right) -> QuerySet[EmailAccount]:
     if right != "own":
         shared = _shares_of(user).filter(level__in=_LEVELS[right]).values("email_account")
         mine |= Q(pk__in=shared)
-    return EmailAccount.objects.filter(mine)
+    if right == "set_up" and user.is_mail_administrator:  # shared mailboxes are theirs to manage, not to read
+        mine |= Q(pk__in=EmailAccountShare.objects.values("email_account"))
+    return EmailAccount.objects.filter(mine).exclude(state=AccountState.ERASING)
 
 
 def visible_accounts(user: Any) -> QuerySet[EmailAccount]:
