@@ -15,9 +15,17 @@ from typing import Any
 from django.db import connection, models
 
 
+def _column(model: type[models.Model], name: str) -> str:
+    field = model._meta.pk if name == "pk" else model._meta.get_field(name)
+    column = getattr(field, "column", None)
+    if not isinstance(column, str):
+        raise TypeError(f"{model.__name__}.{name} has no column")
+    return column
+
+
 @cache
 def _columns(model: type[models.Model], names: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(model._meta.get_field(name).column for name in names)  # type: ignore[union-attr]
+    return tuple(_column(model, name) for name in names)
 
 
 @cache
@@ -29,7 +37,7 @@ def reserve_ids(model: type[models.Model], count: int) -> list[int]:
     """Primary keys that nobody else gets, ascending. On SQLite only inside a transaction (IMMEDIATE: we write alone)."""
     if not count:
         return []
-    table, key = model._meta.db_table, model._meta.pk.column  # type: ignore[union-attr]
+    table, key = model._meta.db_table, _column(model, "pk")
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
             cursor.execute(
@@ -76,8 +84,8 @@ def update_rows(model: type[models.Model], columns: Sequence[str], rows: Iterabl
     if not values:
         return
     quote = connection.ops.quote_name
-    wanted = ", ".join(f"{quote(field.column)} = %s" for field in fields)  # type: ignore[union-attr]
-    key = quote(model._meta.pk.column)  # type: ignore[union-attr]
+    wanted = ", ".join(f"{quote(_column(model, name))} = %s" for name in columns)
+    key = quote(_column(model, "pk"))
     with connection.cursor() as cursor:
         cursor.executemany(f"UPDATE {quote(model._meta.db_table)} SET {wanted} WHERE {key} = %s", values)  # noqa: S608
 

@@ -7,9 +7,10 @@ Callers hold the mailbox's row lock (mail.store), so two workers never thread th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from django.db.models import Count, Max, Q
 from django.utils import timezone
@@ -168,13 +169,13 @@ def _faces(ids: Sequence[int]) -> dict[int, _Face]:
     return faces
 
 
-def _show(thread: Thread, counts: dict[str, object] | None, face: _Face | None) -> None:
+def _show(thread: Thread, counts: Mapping[str, Any] | None, face: _Face | None) -> None:
     if counts is None or face is None:  # all its messages went to the trash: shown nowhere, kept until they are erased
         thread.message_count = thread.unread_count = thread.open_count = thread.sent_count = thread.draft_count = 0
         return
     for name in ("message_count", "unread_count", "open_count", "sent_count", "draft_count"):
         setattr(thread, name, counts[name])
-    thread.last_received_at = counts["last"] or timezone.now()  # type: ignore[assignment]
+    thread.last_received_at = counts["last"] or timezone.now()
     thread.has_attachments = bool(counts["files"])
     thread.is_flagged = bool(counts["flags"])
     thread.subject = face.subject

@@ -10,7 +10,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from django.db import transaction
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, Max, OuterRef, Q
 from django.utils import timezone
 
 from accounts.models import EmailAccount
@@ -71,8 +71,8 @@ def _is_too_early(folder: Folder, count: int) -> bool:
     lost = current.filter(missing_since__isnull=False)
     if lost.count() < MANY or lost.count() < MOST * current.count():
         return False
-    newest = lost.order_by("-missing_since").values_list("missing_since", flat=True)[0]
-    return timezone.now() - newest < PATIENCE
+    newest = lost.aggregate(newest=Max("missing_since"))["newest"]
+    return newest is not None and timezone.now() - newest < PATIENCE
 
 
 def _drop(folder: Folder, copy_ids: list[int], on_server: int) -> int:

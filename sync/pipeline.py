@@ -39,7 +39,7 @@ log = structlog.get_logger(__name__)
 HELP_ABOVE = 1500  # pending copies, above which another worker is asked to fetch too
 FIRST = 50  # messages readable before anything else is done
 
-Progress = Callable[["Run"], None]
+Progress = Callable[["Run"], object]
 
 
 @dataclass(slots=True)

@@ -9,12 +9,12 @@ from django.db import DataError
 from intake import take_in as room
 from mail.models import Copy, CopyState, Message
 from mail.parse import Unreadable
-from tests.sync.conftest import World, make_world, world  # noqa: F401 - fixtures
+from tests.sync.conftest import World
 
 
 def test_an_unreadable_message_is_parked_and_its_folder_goes_on(
     world: World,
-    monkeypatch: pytest.MonkeyPatch,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     original = room.parse_safely
 
@@ -36,7 +36,7 @@ def test_an_unreadable_message_is_parked_and_its_folder_goes_on(
 
 def test_a_message_that_the_database_refuses_is_parked_alone(
     world: World,
-    monkeypatch: pytest.MonkeyPatch,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     original = room.store_slice
 
@@ -67,7 +67,7 @@ def test_a_message_that_the_database_refuses_is_parked_alone(
     ],
     ids=["empty", "nul", "crlf-word", "surrogate", "long-ids", "long-subject", "many-to", "charset", "long-name"],
 )
-def test_hostile_bytes_are_stored_whole_or_parked_never_lost(world: World, raw: bytes) -> None:  # noqa: F811
+def test_hostile_bytes_are_stored_whole_or_parked_never_lost(world: World, raw: bytes) -> None:
     world.server.folders["INBOX"].add(raw)
     world.deliver(1, start=7)
     assert world.sync() is True

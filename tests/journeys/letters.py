@@ -6,8 +6,18 @@ import random
 from collections.abc import Iterator
 
 WORDS = (
-    "lantern delivery façade quote invoice sample patina bracket meeting Tuesday order drawing warehouse thanks"
-).split()  # noqa: SIM905
+    "lantern",
+    "delivery",
+    "façade",
+    "quote",
+    "invoice",
+    "sample",
+    "patina",
+    "bracket",
+    "meeting",
+    "order",
+    "drawing",
+)
 
 
 def letters(count: int, *, seed: int, paragraph: int = 12) -> Iterator[bytes]:
