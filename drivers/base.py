@@ -40,7 +40,9 @@ class Connection(ABC):
         self.open()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
 
@@ -96,7 +98,13 @@ class MailboxDriver(Connection):
         """Copies whose Message-ID header is exactly this."""
 
     @abstractmethod
-    def set_flags(self, folder_id: str, keys: Sequence[str], *, add: Sequence[str] = (), remove: Sequence[str] = ()) -> None:
+    def search(self, folder_id: str, *, sender: str = "", subject: str = "", limit: int = 50) -> list[RemoteMessage]:
+        """Header blocks (as `fetch_headers`) of the newest copies whose From and Subject contain these words."""
+
+    @abstractmethod
+    def set_flags(
+        self, folder_id: str, keys: Sequence[str], *, add: Sequence[str] = (), remove: Sequence[str] = ()
+    ) -> None:
         """Add and remove flags; keys that are gone are ignored."""
 
     @abstractmethod
@@ -128,21 +136,22 @@ class SendingDriver(Connection):
         """One message. Raises SendRejected (refused), SendUncertain (left, no answer), ServerBusy, ServerUnreachable."""
 
 
-class PushChannel(ABC):
-    """A standing connection that rings when a folder changes; one selector holds hundreds of them."""
+class PushChannel(Connection):
+    """A standing connection that rings when the inbox changes; one selector holds hundreds of them.
+
+    `open` signs in and may block; from then on nothing blocks, and little memory is kept.
+    """
+
+    due_at: float  # time.monotonic() at which `renew` is to be called
 
     @abstractmethod
     def fileno(self) -> int:
-        """The socket to select on."""
+        """The socket to select on. Raises ServerUnreachable when it is closed."""
 
     @abstractmethod
     def on_readable(self) -> bool:
-        """Read what came; True if the mailbox changed. Raises ServerUnreachable when the line is gone."""
+        """Read what came; True if the mailbox changed. Raises ServerUnreachable, PushUnavailable, ProtocolError."""
 
     @abstractmethod
     def renew(self) -> None:
-        """Keep the line (IDLE again before 29 minutes, RFC 2177)."""
-
-    @abstractmethod
-    def close(self) -> None:
-        """End it."""
+        """Keep the line, whenever `due_at` has come. Raises ServerUnreachable when the last renewal had no answer."""

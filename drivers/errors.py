@@ -61,6 +61,10 @@ class ServerBusy(DriverError):
         self.retry_after = retry_after
 
 
+class PushUnavailable(DriverError):
+    """The server announces no changes by itself (no IDLE, or it refused it): the mailbox is polled."""
+
+
 class CursorInvalid(DriverError):
     """The bookmark no longer fits the folder (UIDVALIDITY changed, SyncState expired): enumerate anew."""
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from drivers.base import MailboxDriver, SendingDriver
+from drivers.base import MailboxDriver, PushChannel, SendingDriver
 from drivers.imap.driver import ImapDriver
+from drivers.imap.push import ImapPushChannel
 from drivers.smtp.driver import SmtpDriver
 from drivers.types import Login, ServerAddress
 
 MAILBOX_DRIVERS: dict[str, Callable[[ServerAddress, Login], MailboxDriver]] = {"imap": ImapDriver}
 SENDING_DRIVERS: dict[str, Callable[[ServerAddress, Login | None], SendingDriver]] = {"smtp": SmtpDriver}
+
+PUSH_CHANNELS: dict[str, Callable[[ServerAddress, Login], PushChannel]] = {"imap": ImapPushChannel}
 
 
 def open_mailbox(protocol: str, server: ServerAddress, login: Login) -> MailboxDriver:
@@ -31,3 +34,9 @@ def mailbox_driver(protocol: str, server: ServerAddress, login: Login) -> Mailbo
 def sending_driver(protocol: str, server: ServerAddress, login: Login | None) -> SendingDriver:
     """A sending driver not opened yet. Raises KeyError for an unknown protocol."""
     return SENDING_DRIVERS[protocol](server, login)
+
+
+def push_channel(protocol: str, server: ServerAddress, login: Login) -> PushChannel | None:
+    """A push channel not opened yet; None for a protocol that knows none: its mailboxes are polled."""
+    make = PUSH_CHANNELS.get(protocol)
+    return make(server, login) if make is not None else None

@@ -138,6 +138,17 @@ class ImapConnection:
         self._file = self._sock = self._client = self._imap = None
         self._in_flight.clear()
 
+    def detach(self) -> tuple[socket.socket, bytes]:
+        """Give the socket away, not blocking any more, with what was read ahead; this connection is closed then."""
+        sock = self._need_socket()
+        sock.setblocking(False)
+        ahead = b""
+        with suppress(BlockingIOError, ssl.SSLWantReadError):
+            ahead = self._reader().peek()
+        self._sock = None
+        self.drop()
+        return sock, ahead
+
     def fileno(self) -> int:
         """The socket's number, for a selector."""
         return self._need_socket().fileno()

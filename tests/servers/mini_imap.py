@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import random
 import re
+import select
 import socketserver
 import threading
 from collections.abc import Callable, Iterable
@@ -92,6 +93,8 @@ class MiniImap:
         self.random = random.Random(7)
         self.folders: dict[str, Folder] = {}
         self.log: list[str] = []
+        self.heard: list[str] = []  # whole commands, what was quoted or sent as a literal with a leading "="
+        self.is_deaf = False  # IDLE tells nothing (an unreliable server)
         self.refuse: dict[str, str] = {}  # command -> the whole tagged rest ("NO [UNAVAILABLE] later")
         self.on_command: Callable[[str], None] | None = None
         self.lock = threading.RLock()
@@ -237,6 +240,7 @@ class _Session(socketserver.StreamRequestHandler):
     def run(self, tag: str, name: str, args: list[bytes]) -> bool:
         mini = self.mini
         mini.log.append(name)
+        mini.heard.append(" ".join([name, *(one.decode("latin-1") for one in args)]))
         if mini.on_command is not None:
             mini.on_command(name)
         if name in mini.refuse:
@@ -258,10 +262,25 @@ class _Session(socketserver.StreamRequestHandler):
         if not self.signed_in and not open_to_all:
             self.say(f"{tag} NO not signed in")
             return True
+        if name == "IDLE":  # without the lock: it lasts
+            self.say(f"{tag} {self.idle()}")
+            return True
         with mini.lock:
             answer = method(args)
         self.say(f"{tag} {answer or 'OK done'}")
         return name != "LOGOUT"
+
+    def idle(self) -> str:
+        """Tell changes until DONE."""
+        self.say("+ idling")
+        while not select.select([self.connection], [], [], 0.02)[0]:
+            if not self.mini.is_deaf:
+                with self.mini.lock:
+                    self.refresh()
+        return "OK done" if self.rfile.readline().strip().upper() == b"DONE" else "BAD done?"
+
+    def do_idle(self, args: list[bytes]) -> str:
+        raise AssertionError("handled by `run`")
 
     # any state
 
