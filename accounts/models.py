@@ -102,6 +102,7 @@ class EmailAccount(models.Model):
     since = models.DateField(null=True, blank=True)  # fixed when the period was chosen; None: everything
     auto_download = models.BooleanField(_("download new mail automatically"), default=True)
     can_receive = models.BooleanField(default=True)
+    is_read_only = models.BooleanField(_("never change anything on the server"), default=False)
     can_send = models.BooleanField(_("send with this email account"), default=True)
     is_default_sender = models.BooleanField(_("default sender"), default=False)
     answered_at = models.DateTimeField(null=True, blank=True)  # the first question (download the last week?)

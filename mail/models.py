@@ -269,15 +269,21 @@ class Copy(models.Model):
 
 
 class Change(models.Model):
-    """A local change on its way to the server; it wins until it is pushed."""
+    """A local change on its way to the server; it wins until it is pushed.
+
+    A move concerns the copy in `source`; a delete is a move to the trash folder.
+    """
 
     email_account = models.ForeignKey(EmailAccount, on_delete=models.CASCADE, related_name="+")
     message = models.ForeignKey(Message, on_delete=models.CASCADE, related_name="changes")
     kind = models.CharField(max_length=10, default="flags")  # flags | move | delete
     add = models.JSONField(default=list)
     remove = models.JSONField(default=list)
+    source = models.ForeignKey(Folder, null=True, on_delete=models.CASCADE, related_name="+")  # of move and delete
     target = models.ForeignKey(Folder, null=True, on_delete=models.CASCADE, related_name="+")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
+    begun_at = models.DateTimeField(null=True)  # the server was asked: it may be done although no answer came
     attempts = models.PositiveSmallIntegerField(default=0)
     next_try_at = models.DateTimeField(null=True)
     failed_reason = models.CharField(max_length=300, blank=True)
@@ -285,7 +291,9 @@ class Change(models.Model):
 
     class Meta:
         indexes = [
-            models.Index(fields=["email_account", "id"], name="changes_to_push", condition=models.Q(done_at__isnull=True))
+            models.Index(fields=["email_account", "id"], name="changes_to_push", condition=models.Q(done_at__isnull=True)),
+            models.Index(fields=["source", "message"], name="mail_on_its_way", condition=models.Q(done_at__isnull=True)),
+            models.Index(fields=["target", "message"], name="mail_arriving", condition=models.Q(done_at__isnull=True)),
         ]
 
     def __str__(self) -> str:

@@ -16,6 +16,8 @@ class Kind(models.TextChoices):
     SYNC_TROUBLE = "sync_trouble", _("Receiving has stopped")
     DOWNLOAD_DONE = "download_done", _("Download finished")
     DOMAIN_PROPOSAL = "domain_proposal", _("A domain waits for approval")
+    PUSH_UNRELIABLE = "push_unreliable", _("New mail may come a little later")
+    CHANGE_REFUSED = "change_refused", _("A mail server refused a change")
     SHARED_WITH_YOU = "shared_with_you", _("A mailbox was shared with you")
 
 

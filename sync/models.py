@@ -1,4 +1,4 @@
-"""Leases and heartbeats: who works on what, on the database's clock."""
+"""Leases, heartbeats and standing lines: who works on what, on the database's clock."""
 
 from __future__ import annotations
 
@@ -26,6 +26,21 @@ class Lease(models.Model):
 
     def __str__(self) -> str:
         return f"{self.role} {self.email_account_id}"
+
+
+class Listening(models.Model):
+    """What push is worth for a mailbox: since when its line stands, when it last rang, or until when it is polled."""
+
+    email_account = models.OneToOneField(
+        EmailAccount, primary_key=True, on_delete=models.CASCADE, related_name="listening"
+    )
+    opened_at = models.DateTimeField(null=True)  # None: no line stands
+    last_news_at = models.DateTimeField(null=True)
+    polled_until = models.DateTimeField(null=True)
+    reason = models.CharField(max_length=20, blank=True)  # no_idle | unreliable
+
+    def __str__(self) -> str:
+        return f"listening {self.email_account_id}"
 
 
 class Heartbeat(models.Model):

@@ -6,115 +6,174 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('accounts', '0001_initial'),
-        ('auth', '0012_alter_user_first_name_max_length'),
-        ('providers', '0001_initial'),
+        ("accounts", "0001_initial"),
+        ("auth", "0012_alter_user_first_name_max_length"),
+        ("providers", "0001_initial"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='emailaccount',
-            name='provider',
-            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='providers.provider'),
+            model_name="emailaccount",
+            name="provider",
+            field=models.ForeignKey(
+                blank=True,
+                null=True,
+                on_delete=django.db.models.deletion.SET_NULL,
+                related_name="+",
+                to="providers.provider",
+            ),
         ),
         migrations.AddField(
-            model_name='credential',
-            name='email_account',
-            field=models.OneToOneField(blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='credential', to='accounts.emailaccount'),
+            model_name="credential",
+            name="email_account",
+            field=models.OneToOneField(
+                blank=True,
+                null=True,
+                on_delete=django.db.models.deletion.CASCADE,
+                related_name="credential",
+                to="accounts.emailaccount",
+            ),
         ),
         migrations.AddField(
-            model_name='connectionslot',
-            name='email_account',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to='accounts.emailaccount'),
+            model_name="connectionslot",
+            name="email_account",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.CASCADE, related_name="+", to="accounts.emailaccount"
+            ),
         ),
         migrations.AddField(
-            model_name='emailaccountserver',
-            name='email_account',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='servers', to='accounts.emailaccount'),
+            model_name="emailaccountserver",
+            name="email_account",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.CASCADE, related_name="servers", to="accounts.emailaccount"
+            ),
         ),
         migrations.AddField(
-            model_name='emailaccountshare',
-            name='email_account',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='shares', to='accounts.emailaccount'),
+            model_name="emailaccountshare",
+            name="email_account",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.CASCADE, related_name="shares", to="accounts.emailaccount"
+            ),
         ),
         migrations.AddField(
-            model_name='emailaccountshare',
-            name='group',
-            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='auth.group'),
+            model_name="emailaccountshare",
+            name="group",
+            field=models.ForeignKey(
+                blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, related_name="+", to="auth.group"
+            ),
         ),
         migrations.AddField(
-            model_name='emailaccountshare',
-            name='user',
-            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='+', to=settings.AUTH_USER_MODEL),
+            model_name="emailaccountshare",
+            name="user",
+            field=models.ForeignKey(
+                blank=True,
+                null=True,
+                on_delete=django.db.models.deletion.CASCADE,
+                related_name="+",
+                to=settings.AUTH_USER_MODEL,
+            ),
         ),
         migrations.AddField(
-            model_name='invitation',
-            name='invited_by',
-            field=models.ForeignKey(editable=False, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL),
+            model_name="invitation",
+            name="invited_by",
+            field=models.ForeignKey(
+                editable=False,
+                null=True,
+                on_delete=django.db.models.deletion.SET_NULL,
+                related_name="+",
+                to=settings.AUTH_USER_MODEL,
+            ),
         ),
         migrations.AddField(
-            model_name='mailboxsetup',
-            name='email_account',
-            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='accounts.emailaccount'),
+            model_name="mailboxsetup",
+            name="email_account",
+            field=models.ForeignKey(
+                blank=True,
+                null=True,
+                on_delete=django.db.models.deletion.CASCADE,
+                related_name="+",
+                to="accounts.emailaccount",
+            ),
         ),
         migrations.AddField(
-            model_name='mailboxsetup',
-            name='provider',
-            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='providers.provider'),
+            model_name="mailboxsetup",
+            name="provider",
+            field=models.ForeignKey(
+                blank=True,
+                null=True,
+                on_delete=django.db.models.deletion.SET_NULL,
+                related_name="+",
+                to="providers.provider",
+            ),
         ),
         migrations.AddField(
-            model_name='mailboxsetup',
-            name='user',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to=settings.AUTH_USER_MODEL),
+            model_name="mailboxsetup",
+            name="user",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.CASCADE, related_name="+", to=settings.AUTH_USER_MODEL
+            ),
         ),
         migrations.AddField(
-            model_name='credential',
-            name='setup',
-            field=models.OneToOneField(blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='candidate', to='accounts.mailboxsetup'),
+            model_name="credential",
+            name="setup",
+            field=models.OneToOneField(
+                blank=True,
+                null=True,
+                on_delete=django.db.models.deletion.CASCADE,
+                related_name="candidate",
+                to="accounts.mailboxsetup",
+            ),
         ),
         migrations.AddField(
-            model_name='setupcheck',
-            name='setup',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='checks', to='accounts.mailboxsetup'),
+            model_name="setupcheck",
+            name="setup",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.CASCADE, related_name="checks", to="accounts.mailboxsetup"
+            ),
         ),
         migrations.AddIndex(
-            model_name='emailaccount',
-            index=models.Index(fields=['state', 'next_sync_at'], name='due_email_accounts'),
+            model_name="emailaccount",
+            index=models.Index(fields=["state", "next_sync_at"], name="due_email_accounts"),
         ),
         migrations.AddIndex(
-            model_name='connectionslot',
-            index=models.Index(fields=['email_account', 'expires_at'], name='slots_of_an_email_account'),
+            model_name="connectionslot",
+            index=models.Index(fields=["email_account", "expires_at"], name="slots_of_an_email_account"),
         ),
         migrations.AddConstraint(
-            model_name='emailaccountserver',
-            constraint=models.UniqueConstraint(fields=('email_account', 'protocol'), name='one_server_per_protocol'),
+            model_name="emailaccountserver",
+            constraint=models.UniqueConstraint(fields=("email_account", "protocol"), name="one_server_per_protocol"),
         ),
         migrations.AddConstraint(
-            model_name='emailaccountshare',
-            constraint=models.CheckConstraint(condition=models.Q(('user__isnull', True), ('group__isnull', True), _connector='XOR'), name='share_with_a_user_or_a_group'),
+            model_name="emailaccountshare",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("user__isnull", True), ("group__isnull", True), _connector="XOR"),
+                name="share_with_a_user_or_a_group",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='emailaccountshare',
-            constraint=models.UniqueConstraint(fields=('email_account', 'user'), name='one_share_per_user'),
+            model_name="emailaccountshare",
+            constraint=models.UniqueConstraint(fields=("email_account", "user"), name="one_share_per_user"),
         ),
         migrations.AddConstraint(
-            model_name='emailaccountshare',
-            constraint=models.UniqueConstraint(fields=('email_account', 'group'), name='one_share_per_group'),
+            model_name="emailaccountshare",
+            constraint=models.UniqueConstraint(fields=("email_account", "group"), name="one_share_per_group"),
         ),
         migrations.AddIndex(
-            model_name='mailboxsetup',
-            index=models.Index(fields=['expires_at'], name='setups_to_forget'),
+            model_name="mailboxsetup",
+            index=models.Index(fields=["expires_at"], name="setups_to_forget"),
         ),
         migrations.AddConstraint(
-            model_name='credential',
-            constraint=models.CheckConstraint(condition=models.Q(('email_account__isnull', True), ('setup__isnull', True), _connector='XOR'), name='credential_of_an_account_or_a_setup'),
+            model_name="credential",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("email_account__isnull", True), ("setup__isnull", True), _connector="XOR"),
+                name="credential_of_an_account_or_a_setup",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='setupcheck',
-            constraint=models.UniqueConstraint(fields=('setup', 'kind'), name='one_check_per_kind'),
+            model_name="setupcheck",
+            constraint=models.UniqueConstraint(fields=("setup", "kind"), name="one_check_per_kind"),
         ),
     ]
