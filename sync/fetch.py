@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
@@ -18,6 +19,7 @@ from sync import claims
 SLICE = 600  # copies claimed at once
 BATCH_COUNT = 300  # messages taken in by one transaction
 BATCH_BYTES = 24 * 1024 * 1024
+BATCH_SECONDS = 2.0  # a slow server: what came is shown meanwhile
 
 
 def fetch_slice(mailbox: Mailbox, driver: MailboxDriver, holder: str, limit: int = SLICE) -> int:
@@ -106,6 +108,7 @@ def _batches(messages: Iterable[RemoteMessage]) -> Iterator[list[RemoteMessage]]
     """
     batch: list[RemoteMessage] = []
     size = 0
+    begun = time.monotonic()
     broken: DriverError | None = None
     source = iter(messages)
     while broken is None:
@@ -118,9 +121,9 @@ def _batches(messages: Iterable[RemoteMessage]) -> Iterator[list[RemoteMessage]]
             continue
         batch.append(message)
         size += len(message.raw)
-        if len(batch) >= BATCH_COUNT or size >= BATCH_BYTES:
+        if len(batch) >= BATCH_COUNT or size >= BATCH_BYTES or time.monotonic() - begun > BATCH_SECONDS:
             yield batch
-            batch, size = [], 0
+            batch, size, begun = [], 0, time.monotonic()
     if batch:
         yield batch
     if broken is not None:

@@ -242,6 +242,17 @@ class FakeDriver(MailboxDriver):
             if message_id.strip() and (message_from_bytes(copy.raw)["Message-ID"] or "").strip() == message_id.strip()
         ]
 
+    def search(self, folder_id: str, *, sender: str = "", subject: str = "", limit: int = 50) -> list[RemoteMessage]:
+        """By words of From and Subject."""
+        folder = self._folder("search", folder_id)
+        found = []
+        for copy in sorted(folder.copies.values(), key=lambda copy: -copy.uid):
+            message = message_from_bytes(copy.raw)
+            texts = ((message["From"] or "", sender), (message["Subject"] or "", subject))
+            if (sender or subject) and all(word.lower() in text.lower() for text, word in texts):
+                found.append(str(copy.uid))
+        return list(self.fetch_headers(folder_id, found[:limit]))
+
     def set_flags(
         self, folder_id: str, keys: Sequence[str], *, add: Sequence[str] = (), remove: Sequence[str] = ()
     ) -> None:

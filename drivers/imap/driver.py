@@ -143,6 +143,12 @@ class ImapDriver(MailboxDriver):
         copies = fetch.fetch_copies(self._connection, uids)
         return [copies[uid] for uid in uids if uid in copies]
 
+    def search(self, folder_id: str, *, sender: str = "", subject: str = "", limit: int = 50) -> list[RemoteMessage]:
+        """The newest copies by words of From and Subject, headers only."""
+        self._desk.refresh(folder_id)
+        uids = writes.search(self._connection, sender=sender, subject=subject)[-limit:]
+        return list(fetch.fetch_headers(self._connection, uids[::-1]))
+
     # changing
 
     def set_flags(

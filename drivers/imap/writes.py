@@ -95,6 +95,22 @@ def find(connection: ImapConnection, message_id: str) -> list[int]:
     return sorted(found)
 
 
+def search(connection: ImapConnection, *, sender: str, subject: str) -> list[int]:
+    """UIDs in the open folder, ascending, whose From and Subject contain these words; [] for words no line can hold."""
+    criteria: list[bytes] = []
+    for key, value in ((b"FROM", sender), (b"SUBJECT", subject)):
+        if value.strip():
+            try:
+                criteria += [key, astring(value.strip().encode("utf-8", "surrogatepass"))]
+            except errors.ProtocolError:
+                return []
+    if not criteria:
+        return []
+    charset = () if (sender + subject).isascii() else (b"CHARSET", b"UTF-8")
+    answer = connection.require(b"UID", b"SEARCH", *charset, *criteria)
+    return sorted({int(w) for parts in answer.lines(b"SEARCH") for w in parts[0].split()[2:] if w.isdigit()})
+
+
 def _matching(answer: Answer, wanted: bytes) -> list[int]:
     found: list[int] = []
     for parts in answer.lines(b"FETCH"):

@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from panel.views import email_accounts, invitations, profile, sharing
+from panel.views import email_accounts, invitations, profile, sharing, why
 
 _ACCOUNT = "settings/email-accounts/<int:email_account_id>/"
 
@@ -19,6 +19,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path(_ACCOUNT + "pause/", email_accounts.pause, name="email_account_pause"),
     path(_ACCOUNT + "resume/", email_accounts.resume, name="email_account_resume"),
     path(_ACCOUNT + "remove/", email_accounts.remove, name="email_account_remove"),
+    path(_ACCOUNT + "why/", why.why, name="why"),
+    path(_ACCOUNT + "why/import/", why.import_anyway, name="why_import"),
+    path(_ACCOUNT + "why/try-again/", why.try_again, name="why_try_again"),
     path(_ACCOUNT + "shares/", sharing.share, name="sharing"),
     path(_ACCOUNT + "shares/<int:share_id>/remove/", sharing.unshare, name="sharing_remove"),
 ]

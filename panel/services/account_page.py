@@ -6,6 +6,7 @@ from typing import Any
 
 from accounts.models import EmailAccount, Period, ShareLevel, User
 from accounts.queries import accounts_for_settings, may_be_shared_with, shares_of
+from accounts.shares import may
 from mail.queries import visible_messages
 from panel.services.account_state import state_line, state_lines, trouble_of
 from panel.services.folder_tree import counts, folder_tree
@@ -24,6 +25,7 @@ def account_page(user: User, account: EmailAccount) -> dict[str, Any]:
         **_folders(account),
         **_sharing(user, account),
         "message_count": message_count(user, account),
+        "may_see": may(user, account, "see"),
     }
 
 

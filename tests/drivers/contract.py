@@ -73,6 +73,17 @@ class MailboxContract:
         assert b"body body" not in found[0].raw and not found[0].is_complete
         assert found[0].copy.size == len(mail(2, "body " * 50))
 
+    def test_a_search_by_sender_and_subject_brings_the_newest_headers(self, world: World) -> None:
+        keys = [world.add("INBOX", mail(number)) for number in (1, 2, 12)]
+        with world.driver() as driver:
+            assert [m.copy.key for m in driver.search("INBOX", subject="number 1")] == [keys[2], keys[0]]
+            assert [m.copy.key for m in driver.search("INBOX", sender="ida@example.org", subject="12")] == [keys[2]]
+            assert len(driver.search("INBOX", sender="ida", limit=2)) == 2
+            assert driver.search("INBOX", sender="nobody@example.org") == []
+            assert driver.search("INBOX") == []
+            assert driver.search("INBOX", subject="x\r\nA1 LOGOUT") == []
+            assert driver.list_folders(), "the line was not broken"
+
     def test_every_folder_has_its_role_once(self, world: World) -> None:
         world.add("INBOX", mail(1))
         with world.driver() as driver:

@@ -76,6 +76,9 @@ ROWS: dict[str, Row] = {
     "panel:email_account_pause": ({"email_account_id": "email_account_id"}, "mmmmmmml", "rnnrnnnl"),
     "panel:email_account_resume": ({"email_account_id": "email_account_id"}, "mmmmmmml", "rnnrnnnl"),
     "panel:email_account_remove": ({"email_account_id": "email_account_id"}, "onnnnnnl", "rnnnnnnl"),
+    "panel:why": ({"email_account_id": "email_account_id"}, "oooonnnl", "mmmmmmml"),
+    "panel:why_import": ({"email_account_id": "email_account_id"}, "mmmmmmml", "nnnnnnnl"),
+    "panel:why_try_again": ({"email_account_id": "email_account_id"}, "mmmmmmml", "rrrrnnnl"),
     "panel:sharing": ({"email_account_id": "email_account_id"}, "mmmmmmml", "rnnnnnnl"),
     "panel:sharing_remove": ({"email_account_id": "email_account_id", "share_id": "share_id"}, "mmmmmmml", "rnnnnnnl"),
     # People, companies, links

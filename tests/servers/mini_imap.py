@@ -443,6 +443,11 @@ class _Session(socketserver.StreamRequestHandler):
             elif key == b"HEADER":
                 name, value = words.pop(0).decode(), _text(words.pop(0)).lower()
                 copies = [copy for copy in copies if value in (_headers(copy.content.raw)[name] or "").lower()]
+            elif key in (b"FROM", b"SUBJECT"):
+                value = _text(words.pop(0)).lower()
+                copies = [copy for copy in copies if value in (_headers(copy.content.raw)[key.decode()] or "").lower()]
+            elif key == b"CHARSET":
+                words.pop(0)
             elif key == b"DELETED":
                 copies = [copy for copy in copies if "\\Deleted" in copy.flags]
             elif key != b"ALL":

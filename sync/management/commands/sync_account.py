@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from argparse import SUPPRESS
 from typing import Any
@@ -91,6 +92,7 @@ class Command(BaseCommand):
             )
 
     def _help(self, email_account: EmailAccount) -> None:
+        threading.Thread(target=end_with_parent, args=(os.getppid(),), daemon=True).start()
         while schedule.has_work(email_account.pk):
             try:
                 pipeline.run_once(email_account.pk, budget=600.0)
@@ -101,6 +103,13 @@ class Command(BaseCommand):
     def _progress(self, run: pipeline.Run) -> None:
         seconds = max(0.001, time.monotonic() - run.started)
         self.stderr.write(f"\r{run.fetched:,} emails, {run.fetched / seconds:,.0f} a second", ending="")
+
+
+def end_with_parent(parent: int) -> None:
+    """A helper must not outlive the command that called it: its claims come back as those of a dead process."""
+    while os.getppid() == parent:
+        time.sleep(0.2)
+    os._exit(1)
 
 
 def find_email_account(address: str) -> EmailAccount:
