@@ -103,6 +103,7 @@ class OutgoingMessage(models.Model):
     server_until = models.DateTimeField(null=True, blank=True)
     server_attempts = models.PositiveIntegerField(default=0)
     draft_key = models.CharField(max_length=255, blank=True)  # its copy in the server's Drafts
+    draft_epoch = models.BigIntegerField(default=0)  # the key is good in this epoch of the folder only
     draft_version = models.PositiveIntegerField(default=0)  # the version that lies there
     is_from_server = models.BooleanField(default=False)  # begun in another program
     sent_copy = models.CharField(max_length=12, choices=SentCopy.choices, default=SentCopy.NONE)
@@ -121,6 +122,7 @@ class OutgoingMessage(models.Model):
             models.Index(
                 fields=["server_due_at"], name="outgoing_server_due", condition=models.Q(server_due_at__isnull=False)
             ),
+            models.Index(fields=["holder"], name="outgoing_being_sent", condition=models.Q(state="sending")),
             models.Index(fields=["author", "state", "-updated_at"], name="outgoing_of_an_author"),
             models.Index(fields=["email_account", "state", "-updated_at"], name="outgoing_of_an_account"),
         ]

@@ -151,6 +151,7 @@ def change_sender(*, user: Any, draft: OutgoingMessage, email_account: EmailAcco
             message_id=new_message_id(row.email_account),
             state=SendState.DISCARDED,
             draft_key=row.draft_key,
+            draft_epoch=row.draft_epoch,
             server_due_at=timezone.now(),
         )
         row.draft_key = ""
@@ -180,7 +181,12 @@ def forget_files(row: OutgoingMessage) -> None:
     """Delete the attachments of a message, their files after the commit."""
     names = [name for name in row.attachments.values_list("stored", flat=True) if name]
     row.attachments.all().delete()
-    transaction.on_commit(lambda: [storages["mail"].delete(name) for name in names] and None)
+    transaction.on_commit(lambda: _delete(names))
+
+
+def _delete(names: list[str]) -> None:
+    for name in names:
+        storages["mail"].delete(name)
 
 
 @transaction.atomic
@@ -210,7 +216,7 @@ def import_draft(*, user: Any, message: Message) -> OutgoingMessage:
         **{kind: content.recipients.get(kind, []) for kind in ("to", "cc", "bcc")},
     )
     copy = message.copies.filter(state="stored", folder__role="drafts", missing_since__isnull=True).first()
-    draft.draft_key = copy.remote_key if copy else ""
+    draft.draft_key, draft.draft_epoch = (copy.remote_key, copy.epoch) if copy else ("", 0)
     draft.save()
     (draft.html, _text), files = carried_parts(message, "draft")
     OutgoingAttachment.objects.bulk_create([OutgoingAttachment(message=draft, **fields) for fields in files])

@@ -88,10 +88,11 @@ class _Limited(File):
 
     def __init__(self, content: BinaryIO, limit: int) -> None:
         super().__init__(content, name="upload")
+        self.content = content
         self.limit, self.taken, self.is_over = limit, 0, False
 
     def chunks(self, chunk_size: int | None = None) -> Iterator[bytes]:
-        while piece := self.file.read(chunk_size or 64 * 1024):
+        while piece := self.content.read(chunk_size or 64 * 1024):
             self.taken += len(piece)
             if self.taken > self.limit:
                 self.is_over = True

@@ -9,6 +9,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
+from django.core.files.storage import storages
 from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -98,7 +99,9 @@ def _to_draft(user: Any, row: OutgoingMessage) -> OutgoingMessage:
     row.is_scheduled = False
     row.attempts = 0
     row.version += 1
-    row.raw, row.size = "", 0  # built anew; the file is forgotten by the cleaning of the storage
+    old, row.raw, row.size = row.raw, "", 0  # built anew
+    if old:
+        transaction.on_commit(lambda: storages["mail"].delete(old))
     row.server_due_at = timezone.now()
     row.save()
     row.recipients.all().delete()
@@ -151,6 +154,7 @@ def give_up(*, user: Any, message: OutgoingMessage) -> OutgoingMessage:
     )
     row.state = SendState.SENT if row.sent_at else SendState.FAILED
     row.due_at = None
+    row.server_due_at = timezone.now() if row.sent_at else row.server_due_at
     row.save()
     return row
 

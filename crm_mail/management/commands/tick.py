@@ -14,6 +14,9 @@ from accounts.services import forget_abandoned_setups, requeue_stuck_checks
 from accounts.tasks import check_server
 from mail.erase import accounts_to_erase
 from mail.tasks import erase_email_account
+from outbox import bounces
+from outbox import schedule as sending
+from outbox import tasks as sending_tasks
 from sync import schedule, tasks
 from sync.absences import erase_trash
 from sync.parts import trim_cache
@@ -21,6 +24,7 @@ from sync.parts import trim_cache
 log = structlog.get_logger(__name__)
 INTERVAL = 2.0  # seconds
 SLOW_EVERY = 150  # beats: every five minutes
+BOUNCES_EVERY = 5  # beats
 
 
 class Command(BaseCommand):
@@ -53,6 +57,9 @@ def beat(count: int) -> None:
     """One look at the rows."""
     schedule.beat("tick")
     schedule.ring_due(tasks.sync_email_account.delay, tasks.push_changes.delay)
+    sending.ring_due(sending_tasks.advance.delay)
+    if count % BOUNCES_EVERY == 0 and (waiting := bounces.waiting()):
+        sending_tasks.note_bounces.delay(waiting)
     if schedule.is_unindexed():
         tasks.index_search.delay()
     for check_id in requeue_stuck_checks():
