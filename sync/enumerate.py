@@ -22,6 +22,7 @@ from sync.absences import note_missing, retire_epoch
 from sync.leases import Held
 
 PAGE = 2000  # new copies per page
+FIRST_PAGE = 200  # of a folder that was never looked at: its newest mail is shown while the rest is enumerated
 
 
 def enumerate_page(email_account: EmailAccount, driver: MailboxDriver, folder: Folder, held: Held) -> bool:
@@ -29,8 +30,9 @@ def enumerate_page(email_account: EmailAccount, driver: MailboxDriver, folder: F
     cursor = folder.cursor if folder.enumerated_since == email_account.since else None
     if cursor is None and folder.enumerated_since != email_account.since:
         _rescope(folder, email_account.since)
+    limit = PAGE if cursor else min(PAGE, FIRST_PAGE)
     try:
-        changes = driver.fetch_changes(folder.remote_id, cursor, since=email_account.since, limit=PAGE)
+        changes = driver.fetch_changes(folder.remote_id, cursor, since=email_account.since, limit=limit)
     except CursorInvalid:
         changes = driver.fetch_changes(folder.remote_id, None, since=email_account.since, limit=PAGE)
     record(email_account, folder, changes, held)

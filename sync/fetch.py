@@ -19,7 +19,7 @@ from sync import claims
 SLICE = 600  # copies claimed at once
 BATCH_COUNT = 300  # messages taken in by one transaction
 BATCH_BYTES = 24 * 1024 * 1024
-BATCH_SECONDS = 2.0  # a slow server: what came is shown meanwhile
+BATCH_SECONDS = 1.0  # a slow server: what came is shown meanwhile
 
 
 def fetch_slice(mailbox: Mailbox, driver: MailboxDriver, holder: str, limit: int = SLICE) -> int:

@@ -59,9 +59,7 @@ def wanted() -> set[int]:
 
 def is_listened(email_account_id: int) -> bool:
     """Whether a living listener has an open line to this mailbox."""
-    lease = Lease.objects.filter(
-        email_account=OuterRef("email_account"), role=Lease.Role.LISTEN, expires_at__gt=Now()
-    )
+    lease = Lease.objects.filter(email_account=OuterRef("email_account"), role=Lease.Role.LISTEN, expires_at__gt=Now())
     return Listening.objects.filter(Exists(lease), email_account=email_account_id, opened_at__isnull=False).exists()
 
 
@@ -103,7 +101,9 @@ def take(holder: str, candidates: Collection[int], limit: int) -> list[int]:
         if connection.features.has_select_for_update_skip_locked:
             unheld = unheld.select_for_update(skip_locked=True)
         leases = dict(unheld.values_list("pk", "email_account_id"))
-        Lease.objects.filter(pk__in=leases).update(holder=holder, generation=F("generation") + 1, expires_at=Now() + LIFE)
+        Lease.objects.filter(pk__in=leases).update(
+            holder=holder, generation=F("generation") + 1, expires_at=Now() + LIFE
+        )
         expires = timezone.now() + SLOT_LIFE
         ConnectionSlot.objects.bulk_create(
             ConnectionSlot(email_account_id=pk, holder=holder, purpose="listen", expires_at=expires)

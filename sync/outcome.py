@@ -12,6 +12,7 @@ from accounts.models import AccountState, EmailAccount
 from drivers.errors import DriverError
 from notifications.models import Kind
 from notifications.services import close, notify
+from sync.listener_rows import is_listened
 from sync.policy import decide
 
 TOLD_AFTER = 4  # failures in a row before trouble is told
@@ -22,13 +23,19 @@ def trouble_key(email_account: EmailAccount) -> str:
     return f"receiving:{email_account.pk}"
 
 
+def poll_interval(email_account: EmailAccount) -> timedelta:
+    """Until the next look that nobody asked for: a mailbox whose line stands is looked at less often."""
+    listened = is_listened(email_account.pk)
+    return timedelta(seconds=settings.MAIL_LISTENED_POLL_SECONDS if listened else settings.MAIL_POLL_SECONDS)
+
+
 def succeeded(email_account: EmailAccount, *, new_messages: int) -> None:
     """The mailbox was read to its end."""
     now = timezone.now()
     had_trouble = email_account.failures > 0 or bool(email_account.last_error_kind)
     EmailAccount.objects.filter(pk=email_account.pk).update(
         last_sync_at=now,
-        next_sync_at=now + timedelta(seconds=settings.MAIL_POLL_SECONDS),
+        next_sync_at=now + poll_interval(email_account),
         failures=0,
         last_error_kind="",
         last_error_said="",

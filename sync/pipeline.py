@@ -14,6 +14,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 
 import structlog
 from django.utils import timezone
@@ -54,6 +55,7 @@ class Run:
     holder: str = field(default_factory=holder_name)
     started: float = field(default_factory=time.monotonic)
     fetched: int = 0
+    has_only_helped: bool = False  # another worker enumerated
 
     def is_over(self) -> bool:
         """Whether the budget is spent."""
@@ -66,6 +68,7 @@ class Run:
             try:
                 with lease(self.email_account.pk, Lease.Role.ENUMERATE, self.holder) as held:
                     if held is None:  # another worker enumerates: help it fetch
+                        self.has_only_helped = True
                         self._fetch_all(driver)
                         return False
                     with Heart(held.renew):
@@ -162,7 +165,18 @@ def run_once(
         failed(email_account, error)
         raise
     finally:
-        EmailAccount.objects.filter(pk=email_account_id, sync_requested_at=asked).update(sync_requested_at=None)
+        if not run.has_only_helped:  # else whoever enumerates finds at its end that it was asked again
+            answer_request(email_account_id, asked)
     if complete:
         succeeded(email_account, new_messages=run.fetched)
-    return complete
+    return complete and not is_asked(email_account_id)
+
+
+def answer_request(email_account_id: int, asked: datetime | None) -> None:
+    """What was asked for before the run began is done; what was asked for since stays."""
+    EmailAccount.objects.filter(pk=email_account_id, sync_requested_at=asked).update(sync_requested_at=None)
+
+
+def is_asked(email_account_id: int) -> bool:
+    """Whether a person or a standing line asked for a run that has not begun."""
+    return EmailAccount.objects.filter(pk=email_account_id, sync_requested_at__isnull=False).exists()

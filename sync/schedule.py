@@ -19,8 +19,9 @@ from mail.models import Change, Message
 from mail.search import index_pending as index_some
 from sync import claims
 from sync.leases import lease
+from sync.listener_rows import free_dead as free_dead_listeners
 from sync.models import Heartbeat, Lease
-from sync.pipeline import refresh_folders
+from sync.pipeline import is_asked, refresh_folders
 from sync.push import push_changes
 
 log = structlog.get_logger(__name__)
@@ -60,9 +61,16 @@ def accounts_to_push() -> list[int]:
 
 
 def has_work(email_account_id: int) -> bool:
-    """Whether an active mailbox has pending copies left to fetch."""
+    """Whether an active mailbox has pending copies left to fetch, or was asked for again while nobody reads it."""
     active = EmailAccount.objects.filter(pk=email_account_id, state=AccountState.ACTIVE).exists()
-    return active and claims.is_waiting(email_account_id)
+    return active and (claims.is_waiting(email_account_id) or _is_asked_and_free(email_account_id))
+
+
+def _is_asked_and_free(email_account_id: int) -> bool:
+    reading = Lease.objects.filter(
+        email_account=email_account_id, role=Lease.Role.ENUMERATE, expires_at__gt=timezone.now()
+    ).exclude(holder="")
+    return is_asked(email_account_id) and not reading.exists()
 
 
 def list_folders(email_account_id: int) -> None:
@@ -113,6 +121,7 @@ def beat(name: str, **detail: object) -> None:
 
 def ring_due(ring_sync: Callable[[int], object], ring_push: Callable[[int], object]) -> int:
     """Ring for all that is due; returns how many doorbells."""
+    free_dead_listeners()
     due, push = due_email_accounts(), accounts_to_push()
     for email_account_id in due:
         ring_sync(email_account_id)

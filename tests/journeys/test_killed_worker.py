@@ -27,7 +27,7 @@ def test_twenty_kills_lose_nothing_and_store_nothing_twice(
     server.add_messages(ANNA, "INBOX", letters(COUNT, seed=20))
     here = install()
     login = server.login(ANNA)
-    with Proxy(server.port, Mischief(bytes_per_second=150_000)) as proxy:
+    with Proxy(server.port, Mischief(bytes_per_second=400_000)) as proxy:
         slow = server.address()
         here.connect(slow.__class__(**{**_fields(slow), "port": proxy.port}), login, ANNA)
         landed = 0
