@@ -146,6 +146,7 @@ class _Writer:
         elif tag == "pre":
             self.is_pre = True
             self.children(node, depth)
+            self.end_line()
             self.is_pre = False
         elif tag == "li":
             number = self.lists[-1] if self.lists else None
@@ -161,6 +162,8 @@ class _Writer:
             self.children(node, depth)
         self.end_line()
         self.prefix, self.lists = before, lists
+        while tag == "blockquote" and self.lines and self.lines[-1] and not self.lines[-1].strip(" >"):
+            self.lines.pop()  # the empty line at the end of a quote stands outside of it
 
 
 def flow(text: str) -> str:

@@ -43,7 +43,9 @@ class Desk:
     def sync(self) -> None:
         pipeline.run_once(self.account.pk)
 
-    def write(self, *to: str, subject: str = "Lanterns", html: str = "<p>Good morning</p>", **fields: Any) -> OutgoingMessage:
+    def write(
+        self, *to: str, subject: str = "Lanterns", html: str = "<p>Good morning</p>", **fields: Any
+    ) -> OutgoingMessage:
         """A draft of the owner, saved."""
         draft = services.start_draft(user=self.user, email_account=self.account)
         pairs = tuple(("", address) for address in to or ("ida@customer.example",))
@@ -111,7 +113,12 @@ def make_desk(db: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..
         account = EmailAccountFactory(address=address, display_name="Anna Berg", **fields)
         EmailAccountServerFactory(email_account=account, user_name=address)
         EmailAccountServerFactory(
-            email_account=account, protocol="smtp", host="127.0.0.1", port=sender.port, security="none", user_name=address
+            email_account=account,
+            protocol="smtp",
+            host="127.0.0.1",
+            port=sender.port,
+            security="none",
+            user_name=address,
         )
         store_secret(server.password, email_account=account)
         for name, folder in server.folders.items():
