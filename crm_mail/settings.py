@@ -282,6 +282,7 @@ SEND_PER_HOUR_USER = env.read_number("SEND_PER_HOUR_USER", 200)  # recipients, n
 SEND_PER_HOUR_ACCOUNT = env.read_number("SEND_PER_HOUR_ACCOUNT", 500)
 SEND_SIZE_MOST = 25 * 1024 * 1024  # bytes of a built message where the server announces no SIZE
 MAIL_POLL_SECONDS = env.read_number("MAIL_POLL_SECONDS", 30)  # between two looks at a mailbox
+MAIL_LISTENED_POLL_SECONDS = env.read_number("MAIL_LISTENED_POLL_SECONDS", 600)  # where push stands (manage.py listen)
 
 # Logs: to standard error; JSON in production, plain lines in the embedded life
 LOG_LEVEL = env.read("LOG_LEVEL", "INFO").upper()
