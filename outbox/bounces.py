@@ -24,6 +24,7 @@ from outbox.models import BounceNote, OutgoingMessage, OutgoingRecipient
 
 log = structlog.get_logger(__name__)
 LOOK_BACK = timedelta(days=7)
+CLOCKS = timedelta(hours=12)  # servers' clocks and whole seconds: a report may seem older than the mail it returns
 SLICE = 50
 _DAEMONS = ("mailer-daemon@", "postmaster@", "mdaemon@", "mail-daemon@", "bounce")
 _WORDS = ("undeliver", "delivery", "returned mail", "failure", "delayed", "not delivered")
@@ -39,7 +40,7 @@ def waiting(limit: int = SLICE) -> list[int]:
     )
     if not senders:
         return []
-    since = max(min(senders.values()), timezone.now() - LOOK_BACK)
+    since = max(min(senders.values()) - CLOCKS, timezone.now() - LOOK_BACK)
     rows = Message.objects.filter(email_account__in=senders, received_at__gte=since, is_outgoing=False)
     return list(_suspects(rows).order_by("pk").values_list("pk", flat=True)[:limit])
 
