@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from allauth.account.decorators import secure_admin_login
+from allauth.usersessions.models import UserSession
 from django.contrib import admin, messages
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.core.exceptions import ValidationError
@@ -29,6 +30,10 @@ def may_enter(request: HttpRequest) -> bool:
 
 
 admin.site.has_permission = may_enter  # type: ignore[method-assign]
+
+
+# Its pages show session keys: who reads one can be that person, and read their mail.
+admin.site.unregister(UserSession)
 
 
 @admin.register(User)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from accounts.models import EmailAccount, Period, ShareLevel, User
-from accounts.queries import accounts_for_settings, may_be_shared_with, shares_of
+from accounts.queries import accounts_for_settings, may_be_shared_with, may_share, shares_of
 from accounts.shares import may
 from mail.queries import visible_messages
 from panel.services.account_state import state_line, state_lines, trouble_of
@@ -24,7 +24,6 @@ def account_page(user: User, account: EmailAccount) -> dict[str, Any]:
         **_state(account),
         **_folders(account),
         **_sharing(user, account),
-        "message_count": message_count(user, account),
         "may_see": may(user, account, "see"),
     }
 
@@ -55,10 +54,11 @@ def _folders(account: EmailAccount) -> dict[str, Any]:
 
 
 def _sharing(user: User, account: EmailAccount) -> dict[str, Any]:
-    is_owner = account.owner_id == user.pk
-    users, groups = may_be_shared_with(account) if is_owner else ([], [])
+    decides = may_share(user, account)
+    users, groups = may_be_shared_with(account, by=user) if decides else ([], [])
     return {
-        "is_owner": is_owner,
+        "is_owner": account.owner_id == user.pk,
+        "may_share": decides,
         "shares": shares_of(account),
         "users": users,
         "groups": groups,

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import pytest
+from django.contrib.auth.models import Group
 from django.urls import reverse
 
 from accounts import services
 from accounts.models import EmailAccount
 from accounts.setup import ChosenServer
+from accounts.shares import may
 from panel.routes import settings as settings_routes
 from panel.routes import wizard as wizard_routes
 from tests.panel.wizard_roles import ROLES, House, build_house
 
 pytestmark = pytest.mark.django_db
 
-MAY_SET_UP = {"owner", "set_up"}
+ADMINISTRATORS = {"mail_administrator", "administrator"}  # the administrator of this house is both
+MAY_SHARE = {"owner"} | ADMINISTRATORS  # it is shared: mail administrators manage it
+MAY_SET_UP = MAY_SHARE | {"set_up"}
 ACCOUNT_DOORS = {  # name → (roles that get in, methods)
     "email_account": (MAY_SET_UP, "get post"),
     "answer_download": (MAY_SET_UP, "post"),
@@ -23,8 +27,8 @@ ACCOUNT_DOORS = {  # name → (roles that get in, methods)
     "email_account_pause": (MAY_SET_UP, "post"),
     "email_account_resume": (MAY_SET_UP, "post"),
     "email_account_remove": ({"owner"}, "get post"),
-    "sharing": ({"owner"}, "post"),
-    "sharing_remove": ({"owner"}, "post"),
+    "sharing": (MAY_SHARE, "post"),
+    "sharing_remove": (MAY_SHARE, "post"),
     "sign_in_again": (MAY_SET_UP, "get post"),
 }
 RUN_DOORS = {  # of one run of the wizard: only its own user
@@ -39,7 +43,6 @@ RUN_DOORS = {  # of one run of the wizard: only its own user
 }
 OPEN_DOORS = {"new_email_account": "get post", "settings": "get post", "settings_look": "post"}  # to every user
 PEOPLE_DOORS = {"settings_people": "get post", "invitation_withdraw": "post"}  # to (mail) administrators
-ADMINISTRATORS = {"mail_administrator", "administrator"}
 TOKEN_DOORS = {"invitation"}  # tested in test_invitation_pages
 
 
@@ -124,3 +127,38 @@ def test_somebody_who_may_set_up_cannot_share_or_remove(house: House) -> None:
     client.post(reverse("panel:email_account_remove", args=[account.pk]), {"act": "erase"})
     assert account.shares.count() == 3
     assert EmailAccount.objects.get().state == "active"
+
+
+def _shares(house: House, role: str, who: str, level: str = "set_up") -> int:
+    url = reverse("panel:sharing", args=[house.account.pk])
+    return house.clients[role].post(url, {"who": who, "level": level}).status_code
+
+
+def test_a_mail_administrator_shares_a_shared_mailbox_with_others_but_never_with_themselves(house: House) -> None:
+    admin, stranger = house.users["mail_administrator"], house.users["stranger"]
+    group = Group.objects.create(name="Night shift")
+    admin.groups.add(group)
+    _shares(house, "mail_administrator", f"user:{admin.pk}")
+    _shares(house, "mail_administrator", f"group:{group.pk}")
+    assert house.account.shares.count() == 3 and not may(admin, house.account, "see")
+    page = house.clients["mail_administrator"].get(reverse("panel:email_account", args=[house.account.pk]))
+    assert f'value="user:{admin.pk}"' not in page.content.decode()
+    assert f'value="group:{group.pk}"' not in page.content.decode()
+    assert f'value="user:{stranger.pk}"' in page.content.decode()
+    _shares(house, "mail_administrator", f"user:{stranger.pk}", "see")
+    assert may(stranger, house.account, "see")
+    _shares(house, "owner", f"group:{group.pk}", "see")
+    assert may(admin, house.account, "see"), "the owner may"
+
+
+def test_a_mail_administrator_leaves_with_the_last_share_and_never_sees_what_is_not_shared(house: House) -> None:
+    client = house.clients["mail_administrator"]
+    page = reverse("panel:email_account", args=[house.account.pk])
+    assert house.account.address in client.get(reverse("panel:settings")).content.decode()
+    assert "Remove this email account" not in client.get(page).content.decode()
+    for share in list(house.account.shares.all()):
+        answer = client.post(reverse("panel:sharing_remove", args=[house.account.pk, share.pk]))
+    assert answer.headers["Location"] == reverse("panel:settings")
+    assert client.get(page).status_code == 404
+    assert house.account.address not in client.get(reverse("panel:settings")).content.decode()
+    assert _shares(house, "mail_administrator", f"user:{house.users['stranger'].pk}") == 404

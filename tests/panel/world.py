@@ -9,6 +9,9 @@ import uuid
 from dataclasses import dataclass
 from typing import Any
 
+from allauth.account.models import EmailAddress
+from allauth.mfa.models import Authenticator
+from django.contrib.auth.models import Group
 from django.core import signing
 from django.core.files.base import ContentFile
 from django.core.files.storage import storages
@@ -16,11 +19,12 @@ from django.test import Client
 from django.utils import timezone
 from PIL import Image
 
-from accounts.models import EmailAccount, MailboxSetup
+from accounts.models import EmailAccount, Invitation, MailboxSetup
 from linking.models import MessageLink, Reason
 from mail.models import Part
 from notifications.services import notify
 from panel.views.bodies import PART_SALT, PART_STEP
+from providers.models import DomainProposal
 from tests.factories import (
     CompanyFactory,
     ContactFactory,
@@ -29,6 +33,8 @@ from tests.factories import (
     FolderFactory,
     MessageFactory,
     PartFactory,
+    ProviderDomainFactory,
+    ProviderFactory,
     ShareFactory,
     UserFactory,
 )
@@ -73,6 +79,7 @@ def make_world() -> World:
     setup = MailboxSetup.objects.create(
         user=owner, address="new@nordlys.example", expires_at=timezone.now() + datetime.timedelta(days=1)
     )
+    _administered(UserFactory())
     names = {
         "thread_id": message.thread_id, "message_id": message.pk, "part_id": part.pk, "email_account_id": account.pk,
         "contact_id": contact.pk, "company_id": company.pk, "notification_id": notice.pk, "share_id": shares["see"].pk,
@@ -83,6 +90,18 @@ def make_world() -> World:
     for role, user in users.items():
         clients[role].force_login(user)
     return World(account, clients, users, names)
+
+
+def _administered(colleague: Any) -> None:
+    """One object of each model of the administration."""
+    provider = ProviderFactory()
+    ProviderDomainFactory(domain="post.example", provider=provider)
+    DomainProposal.objects.create(domain="learnt.example", provider=provider, proposed_by=colleague)
+    Group.objects.create(name="Night shift")
+    EmailAddress.objects.create(user=colleague, email=colleague.email, primary=True, verified=True)
+    Authenticator.objects.create(user=colleague, type=Authenticator.Type.TOTP, data={"secret": "kept elsewhere"})
+    later = timezone.now() + datetime.timedelta(days=1)
+    Invitation.objects.create(email="new@nordlys.example", token_hash="0" * 64, expires_at=later)
 
 
 def _keep(part: Part, data: bytes) -> None:
