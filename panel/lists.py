@@ -15,8 +15,10 @@ from mail.models import Copy, CopyState, Folder
 from mail.queries import COUNT_CAP, visible_folders
 from panel.context import Rail, read_rail
 from panel.filters import LABELS, ListAddress
+from panel.outgoing import draft_rows, unfinished_rows
 
 FOLDERS_SHOWN = 200  # in the menu
+LOUD_SHOWN = 3  # failed and uncertain emails over a list
 PENDING_CAP = 200_000
 
 _ROLES = ("inbox", "sent", "archive", "all")
@@ -67,7 +69,22 @@ def list_context(request: HttpRequest, address: ListAddress) -> dict[str, Any]:
         "progress": progress_of(accounts),
         "questions": [one for one in accounts if one.state == AccountState.CONNECTED and one.answered_at is None],
         "troubles": [one for one in accounts if one.state == AccountState.NEEDS_SIGN_IN or one.failures >= 3],
+        **outgoing_lines(request.user, address, accounts),
         "last_sync_at": max((one.last_sync_at for one in accounts if one.last_sync_at), default=None),
+    }
+
+
+def outgoing_lines(user: Any, address: ListAddress, accounts: list[EmailAccount]) -> dict[str, Any]:
+    """What was begun or waits to leave: the loud ones on every list, the rest in Drafts and Sent."""
+    if not accounts:
+        return {"loud_lines": [], "unfinished_lines": [], "draft_lines": []}
+    view, account_id = address.filters.view, address.filters.email_account_id
+    is_plain = not address.query and address.filters.folder_id is None
+    unfinished = unfinished_rows(user, account_id)
+    return {
+        "loud_lines": [one for one in unfinished if one.is_loud][:LOUD_SHOWN],
+        "unfinished_lines": unfinished if is_plain and view in ("drafts", "sent") else [],
+        "draft_lines": draft_rows(user, account_id) if is_plain and view == "drafts" else [],
     }
 
 

@@ -1,10 +1,11 @@
 """The panel's addresses, one file per group of screens."""
 
-from panel.routes import mail, notifications, people, settings, wizard
+from panel.routes import compose, mail, notifications, people, settings, wizard
 
 app_name = "panel"
 urlpatterns = [
     *mail.urlpatterns,
+    *compose.urlpatterns,
     *wizard.urlpatterns,
     *settings.urlpatterns,
     *people.urlpatterns,

@@ -13,9 +13,32 @@ from django.views.decorators.http import require_GET
 @require_GET
 def keys(request: HttpRequest) -> HttpResponse:
     """What each key does: a page, or a dialog for htmx."""
-    groups = [
+    template = "panel/_keys.html" if request.headers.get("HX-Request") else "panel/keys.html"
+    return render(request, template, {"groups": _groups()})
+
+
+def _groups() -> list[tuple[str, list[tuple[str, list[str]]]]]:
+    return [
         (_("Move"), [(_("Older"), ["j"]), (_("Newer"), ["k"]), (_("Open"), ["o"]), (_("Back to the list"), ["u"])]),
-        (_("This email"), [(_("Mark as processed"), ["e"]), (_("Undo"), ["z"])]),
+        (
+            _("This email"),
+            [
+                (_("Reply"), ["r"]),
+                (_("Reply to all"), ["a"]),
+                (_("Forward"), ["f"]),
+                (_("Mark as processed"), ["e"]),
+                (_("Undo"), ["z"]),
+            ],
+        ),
+        (
+            _("Writing"),
+            [
+                (_("Write"), ["c"]),
+                (_("Send"), ["Ctrl", "Enter"]),
+                (_("Link"), ["Ctrl", "k"]),
+                (_("Close, saved"), ["Esc"]),
+            ],
+        ),
         (
             _("Go to"),
             [
@@ -28,5 +51,3 @@ def keys(request: HttpRequest) -> HttpResponse:
         ),
         (_("Anywhere"), [(_("Search"), ["/"]), (_("These keys"), ["?"]), (_("Close"), ["Esc"])]),
     ]
-    template = "panel/_keys.html" if request.headers.get("HX-Request") else "panel/keys.html"
-    return render(request, template, {"groups": groups})

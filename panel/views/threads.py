@@ -13,6 +13,7 @@ from mail.queries import Cursor, folders_of, neighbours, newer_threads, open_thr
 from panel.filters import ListAddress, read_address
 from panel.letters import fold, make_letters, opened_by_default
 from panel.lists import folder_label, list_context
+from panel.outgoing import rows_of_thread
 from panel.rows import by_day, chips_of, make_rows
 from panel.services.marks import mark_thread, request_sync
 from panel.templatetags.panel import day_label
@@ -70,6 +71,9 @@ def _thread_context(request: HttpRequest, thread_id: int, address: ListAddress) 
         "chips": chips_of([thread_id]).get(thread_id, []),
         "newer_url": address.thread_url(newer) if newer else "",
         "older_url": address.thread_url(older) if older else "",
+        "reply_to": next((one for one in reversed(opened.messages) if not one.is_draft), None),
+        "has_others": True,
+        "outgoing_rows": rows_of_thread(request.user, thread_id),
         "folder_names": [folder_label(one) for one in folders_of(opened.messages[-1].pk)],
         "section": "email",
     }

@@ -23,6 +23,9 @@ from accounts.models import EmailAccount, Invitation, MailboxSetup
 from linking.models import MessageLink, Reason
 from mail.models import Part
 from notifications.services import notify
+from outbox import services
+from outbox.services.templates import TemplateFields
+from outbox.types import DraftFields, NewFile
 from panel.views.bodies import PART_SALT, PART_STEP
 from providers.models import DomainProposal
 from tests.factories import (
@@ -84,7 +87,7 @@ def make_world() -> World:
         "thread_id": message.thread_id, "message_id": message.pk, "part_id": part.pk, "email_account_id": account.pk,
         "contact_id": contact.pk, "company_id": company.pk, "notification_id": notice.pk, "share_id": shares["see"].pk,
         "setup_id": setup.pk, "invitation_id": 1, "unknown_uuid": uuid.uuid4(), "picture_token": _token(picture, owner),
-        "picture_id": picture.pk,
+        "picture_id": picture.pk, **_written(owner, account),
     }  # fmt: skip
     clients = {role: Client() for role in ROLES}
     for role, user in users.items():
@@ -102,6 +105,19 @@ def _administered(colleague: Any) -> None:
     Authenticator.objects.create(user=colleague, type=Authenticator.Type.TOTP, data={"secret": "kept elsewhere"})
     later = timezone.now() + datetime.timedelta(days=1)
     Invitation.objects.create(email="new@nordlys.example", token_hash="0" * 64, expires_at=later)
+
+
+def _written(owner: Any, account: EmailAccount) -> dict[str, int]:
+    """A draft of the owner with a picture, an email that waits to leave, a template."""
+    draft = services.start_draft(user=owner, email_account=account)
+    fields = DraftFields(to=(("Ida", "ida@customer.example"),), subject=SECRET, html=f"<p>{SECRET}</p>")
+    draft = services.save_draft(user=owner, draft=draft, version=draft.version, fields=fields)
+    file = services.attach(user=owner, draft=draft, file=NewFile("a.png", "image/png", io.BytesIO(_png()), inline=True))
+    queued = services.start_draft(user=owner, email_account=account)
+    queued = services.save_draft(user=owner, draft=queued, version=queued.version, fields=fields)
+    services.queue(user=owner, draft=queued)
+    template = services.save_template(user=owner, fields=TemplateFields("Offer", "", f"<p>{SECRET}</p>"))
+    return {"draft_id": draft.pk, "file_id": file.pk, "queued_id": queued.pk, "template_id": template.pk}
 
 
 def _keep(part: Part, data: bytes) -> None:
