@@ -25,6 +25,7 @@ from tests.servers.smtp_tls import Certificate, make_certificate
 
 POSTFIX, DOVECOT = "/usr/sbin/postfix", "/usr/sbin/dovecot"
 DOMAIN = "nordlys.example"
+RETURNS = "returns.example"  # mail to this domain is accepted and comes back as a report
 USERS = {"maren": "fjord-lantern-77", "sales": "two-candles", "олена": "ліхтар"}
 START_SECONDS = 20.0
 
@@ -53,6 +54,7 @@ virtual_uid_maps = static:{uid}
 virtual_gid_maps = static:{gid}
 virtual_minimum_uid = 1
 default_transport = discard
+virtual_alias_maps = inline:{{ {{ @{returns} = gone@{domain} }} }}
 relay_transport = discard
 smtpd_tls_cert_file = {chain}
 smtpd_tls_key_file = {key}
@@ -175,7 +177,7 @@ class Postfix:
         for name in ("data", "mail"):
             os.chown(root / name, owner.pw_uid, owner.pw_gid)
         values = {
-            "root": root, "domain": DOMAIN, "uid": owner.pw_uid, "gid": owner.pw_gid, "name": root.name,
+            "root": root, "domain": DOMAIN, "returns": RETURNS, "uid": owner.pw_uid, "gid": owner.pw_gid, "name": root.name,
             "chain": self.certificate.chain, "key": self.certificate.key,
             "submission": self.submission_port, "smtps": self.smtps_port,
         }  # fmt: skip
