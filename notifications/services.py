@@ -10,6 +10,7 @@ from django.utils import timezone
 from accounts.models import EmailAccount, User
 from notifications.models import Kind, Notification
 
+QUESTIONS = frozenset({Kind.DOWNLOAD_QUESTION, Kind.SIGN_IN_AGAIN})  # kinds that wait for a person
 MAX_DATA = 2000  # characters kept of a hostile string
 
 
@@ -20,12 +21,13 @@ def notify(
     key: str,
     email_account: EmailAccount | None = None,
     data: dict[str, Any] | None = None,
-    needs_answer: bool = False,
 ) -> Notification:
     """Tell `user` something, once: an open notification of the same key gets the new data and stays one.
 
-    `key` (at most 120 characters) names the matter, e.g. "download:12". `data` fills the sentence of its kind.
+    `key` (at most 120 characters) names the matter, e.g. "download:12". `data` fills the sentence of its kind; the kinds of
+    QUESTIONS stay until they are answered.
     """
+    needs_answer = kind in QUESTIONS
     kept = {name: value[:MAX_DATA] if isinstance(value, str) else value for name, value in (data or {}).items()}
     values = {"kind": kind, "email_account": email_account, "data": kept, "needs_answer": needs_answer}
     try:

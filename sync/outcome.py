@@ -72,5 +72,4 @@ def _tell(email_account: EmailAccount, kind: Kind, error_kind: str) -> None:
         key=trouble_key(email_account),
         email_account=email_account,
         data={"address": email_account.address, "error": error_kind},
-        needs_answer=kind == Kind.SIGN_IN_AGAIN,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from django.db import transaction
@@ -12,37 +13,43 @@ from accounts.shares import visible_accounts
 from mail.changes import set_processed, set_read
 from mail.models import Thread
 from mail.queries import visible_messages, visible_threads
-from sync.tasks import push_changes, sync_email_account
+
+
+@dataclass(frozen=True, slots=True)
+class Marked:
+    """A thread as it is after its marks changed, and the mailboxes (ids) whose servers must be told: ring for them."""
+
+    thread: Thread
+    to_push: list[int]
 
 
 @transaction.atomic
 def mark_thread(
     *, user: Any, thread_id: int, is_read: bool | None = None, is_processed: bool | None = None
-) -> Thread | None:
-    """Mark all received messages of a thread; returns the thread as it is now, None where `user` may not see it.
+) -> Marked | None:
+    """Mark all received messages of a thread; returns what became of it, None where `user` may not see it.
 
     Marking unread touches only the newest received message, as a person expects.
     """
     if not visible_threads(user).filter(pk=thread_id).exists():
         return None
     received = visible_messages(user).filter(thread_id=thread_id, is_outgoing=False, is_draft=False)
+    to_push: list[int] = []
     if is_read is not None:
         ids = list(received.order_by("-received_at", "-pk").values_list("pk", flat=True))
-        for account_id in set_read(ids if is_read else ids[:1], is_read=is_read):
-            push_changes.delay_on_commit(account_id)
+        to_push = list(set_read(ids if is_read else ids[:1], is_read=is_read))
     if is_processed is not None:
         set_processed(list(received.values_list("pk", flat=True)), user=user, is_processed=is_processed)
-    return visible_threads(user).select_related("email_account").filter(pk=thread_id).first()
+    thread = visible_threads(user).select_related("email_account").filter(pk=thread_id).first()
+    return Marked(thread, to_push) if thread else None
 
 
 @transaction.atomic
 def request_sync(*, user: Any, email_account_id: int | None = None) -> list[EmailAccount]:
-    """Ask for new mail now, of one mailbox or of all that `user` may see; returns those that will be asked."""
+    """Ask for new mail now, of one mailbox or of all that `user` may see; returns those to ring for."""
     accounts = visible_accounts(user).filter(state=AccountState.ACTIVE)
     if email_account_id is not None:
         accounts = accounts.filter(pk=email_account_id)
     asked = list(accounts)
     EmailAccount.objects.filter(pk__in=[one.pk for one in asked]).update(sync_requested_at=timezone.now())
-    for account in asked:
-        sync_email_account.delay_on_commit(account.pk)
     return asked

@@ -175,7 +175,6 @@ def ask_download(email_account: EmailAccount) -> None:
             key=download_key(email_account),
             email_account=email_account,
             data={"address": email_account.address},
-            needs_answer=True,
         )
 
 

@@ -15,8 +15,10 @@ from panel.letters import fold, make_letters, opened_by_default
 from panel.lists import folder_label, list_context
 from panel.outgoing import rows_of_thread
 from panel.rows import by_day, chips_of, make_rows
+from panel.services.doorbell import ring
 from panel.services.marks import mark_thread, request_sync
 from panel.templatetags.panel import day_label
+from sync.tasks import push_changes, sync_email_account
 
 
 @login_required
@@ -89,10 +91,17 @@ def mark(request: HttpRequest, thread_id: int) -> HttpResponse:
     )
     if changed is None:
         raise Http404
+    for account_id in changed.to_push:
+        ring(push_changes, account_id)
     address = read_address(request.GET)
     if not request.headers.get("HX-Request"):
         return redirect(address.url)
-    context = {"thread": changed, "address": address, "row": make_rows([changed], address)[0], "marks": marks}
+    context = {
+        "thread": changed.thread,
+        "address": address,
+        "row": make_rows([changed.thread], address)[0],
+        "marks": marks,
+    }
     return render(request, "panel/_marked.html", context | {"is_quiet": "quiet" in request.POST, "section": "email"})
 
 
@@ -102,6 +111,8 @@ def synchronize(request: HttpRequest) -> HttpResponse:
     """Ask the servers for new mail now: of one mailbox (`account`) or of all."""
     address = read_address(request.GET)
     asked = request_sync(user=request.user, email_account_id=address.filters.email_account_id)
+    for account in asked:
+        ring(sync_email_account, account.pk)
     if not request.headers.get("HX-Request"):
         return redirect(address.url)
     return render(request, "panel/_synchronizing.html", {"accounts": asked})

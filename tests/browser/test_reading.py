@@ -108,7 +108,7 @@ def test_news_arrive_in_every_tab_by_one_poll(open_page: Any) -> None:
     assert page.evaluate("document.activeElement.id") == focused, "the focus stays where it was"
     assert page.title().startswith("(5)")
     other.wait_for_selector("#rail-unread [data-count]:text-is('5')", timeout=15_000)
-    notify(user=user, kind="sign_in_again", key="x", email_account=account, needs_answer=True)
+    notify(user=user, kind="sign_in_again", key="x", email_account=account)
     page.wait_for_selector("#rail-notices [data-count]:text-is('2')", timeout=15_000)
     began = len(polls)
     page.wait_for_timeout(6500)

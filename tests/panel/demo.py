@@ -91,7 +91,7 @@ def believable(owner: User | None = None) -> tuple[User, EmailAccount]:
         text="Plus: the end of the halogen exemption", processed_at=timezone.now(), is_automatic=True,
     )  # fmt: skip
     waiting = EmailAccountFactory(owner=owner, address="sales@nordlys.example", state="connected", answered_at=None)
-    notify(user=owner, kind=Kind.DOWNLOAD_QUESTION, key="download", email_account=waiting, needs_answer=True)
+    notify(user=owner, kind=Kind.DOWNLOAD_QUESTION, key="download", email_account=waiting)
     notify(user=owner, kind=Kind.DOWNLOAD_DONE, key="done", email_account=account, data={"stored": 8400})
     notify(user=owner, kind=Kind.SHARED_WITH_YOU, key="share", email_account=account, data={"by": "Ravi Menon"})
     refresh(Message.objects.values_list("thread_id", flat=True))
@@ -110,7 +110,13 @@ def _lanterns(account: EmailAccount, inbox: Any) -> None:
         ("Inês Figueiredo de Albuquerque", "ines@azulejos.example", "Thank you, we look at it.", 12, False),
         ("Maren Solheim", own, "Any news from the site?", 8, True),
         ("Inês Figueiredo de Albuquerque", "ines@azulejos.example", "Tomorrow, I promise.", 6, False),
-        ("Piet Vandenbroucke", "piet@bouw.example", "From the site: scaffolding stays until the 20th, so both work.", 3, False),
+        (
+            "Piet Vandenbroucke",
+            "piet@bouw.example",
+            "From the site: scaffolding stays until the 20th, so both work.",
+            3,
+            False,
+        ),
     )
     thread = None
     for name, address, text, days, is_own in steps:

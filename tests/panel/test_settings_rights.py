@@ -19,6 +19,7 @@ pytestmark = pytest.mark.django_db
 ADMINISTRATORS = {"mail_administrator", "administrator"}  # the administrator of this house is both
 MAY_SHARE = {"owner"} | ADMINISTRATORS  # it is shared: mail administrators manage it
 MAY_SET_UP = MAY_SHARE | {"set_up"}
+MAY_READ = {"owner", "see", "send", "set_up"}
 ACCOUNT_DOORS = {  # name → (roles that get in, methods)
     "email_account": (MAY_SET_UP, "get post"),
     "answer_download": (MAY_SET_UP, "post"),
@@ -30,6 +31,9 @@ ACCOUNT_DOORS = {  # name → (roles that get in, methods)
     "sharing": (MAY_SHARE, "post"),
     "sharing_remove": (MAY_SHARE, "post"),
     "sign_in_again": (MAY_SET_UP, "get post"),
+    "why": (MAY_READ, "get"),
+    "why_import": (set(), "post"),  # without the name of an email there is nothing to import for anybody
+    "why_try_again": (MAY_READ, "post"),
 }
 RUN_DOORS = {  # of one run of the wizard: only its own user
     "wizard_service": "get post",
