@@ -17,7 +17,8 @@ from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
 from accounts.models import EmailAccount
 from accounts.shares import visible_accounts
-from mail.models import Copy, CopyState, Folder, Message, Part, Thread
+from mail.models import Change, Copy, CopyState, Folder, Message, Part, Thread
+from mail.moves import places
 
 PAGE = 50  # rows of a list page
 MAX_UNION = 400  # SQLite joins at most 500 selects in one statement
@@ -243,7 +244,8 @@ def _folder_keys(
         message__trashed_at__isnull=True,
     )
     conditions = {f"message__thread__{name}": value for name, value in _CONDITIONS[filters.view].items()}
-    copies = copies.filter(~Exists(later), **conditions)
+    leaving = Exists(Change.objects.filter(source=folder, message=OuterRef("message"), done_at__isnull=True))
+    copies = copies.filter(~Exists(later.filter(~leaving)), ~leaving, **conditions)
     if cursor is not None:
         side = "gt" if newer else "lt"
         beyond = Q(received_at=cursor.at, **{f"message__thread_id__{side}": cursor.id})
@@ -251,7 +253,27 @@ def _folder_keys(
             Q(**{f"received_at__{side}": cursor.at}) | beyond
         )
     order = ("received_at", "message__thread_id") if newer else ("-received_at", "-message__thread_id")
-    return [Cursor(at, pk) for at, pk in copies.order_by(*order).values_list("received_at", "thread_id")[:limit] if at]
+    keys = [Cursor(at, pk) for at, pk in copies.order_by(*order).values_list("received_at", "thread_id")[:limit] if at]
+    return _with_arriving(keys, folder, conditions, cursor, bounds)
+
+
+def _with_arriving(
+    keys: list[Cursor], folder: Folder, conditions: dict[str, int], cursor: Cursor | None, bounds: tuple[int, bool]
+) -> list[Cursor]:
+    """The keys and those of threads that were moved here, but not on the server yet."""
+    limit, newer = bounds
+    rows = Change.objects.filter(target=folder, kind="move", done_at__isnull=True, **conditions)
+    arriving = dict(
+        rows.order_by("message__received_at").values_list("message__thread_id", "message__received_at")[:500]
+    )
+    if not arriving:
+        return keys
+    found = {key.id: key.at for key in keys}
+    for pk, at in arriving.items():
+        place = (at, pk)
+        if cursor is None or (place > (cursor.at, cursor.id) if newer else place < (cursor.at, cursor.id)):
+            found[pk] = max(at, found.get(pk, at))
+    return sorted((Cursor(at, pk) for pk, at in found.items()), key=lambda k: (k.at, k.id), reverse=not newer)[:limit]
 
 
 def account_labels(user: Any) -> list[EmailAccount]:
@@ -260,6 +282,5 @@ def account_labels(user: Any) -> list[EmailAccount]:
 
 
 def folders_of(message_id: int) -> list[Folder]:
-    """In which folders the server keeps a message. Not a door: the id must come from one."""
-    copies = Copy.objects.filter(message_id=message_id, missing_since__isnull=True).select_related("folder")
-    return [copy.folder for copy in copies[:20]]
+    """In which folders a message is. Not a door: the id must come from one."""
+    return places([message_id]).get(message_id, [])[:20]

@@ -10,7 +10,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from django.db import transaction
-from django.db.models import Exists, Max, OuterRef, Q
+from django.db.models import Exists, Max, OuterRef
 from django.utils import timezone
 
 from accounts.models import EmailAccount
@@ -107,7 +107,11 @@ def settle_gone(message_ids: set[int]) -> None:
 
 def erase_trash(limit: int = 500) -> int:
     """Erase what lay in the trash for 30 days; returns how many messages went."""
-    old = Message.objects.filter(trashed_at__lt=timezone.now() - TRASH_KEPT).filter(~Q(copies__isnull=False))
+    held = Copy.objects.filter(
+        message=OuterRef("pk"), is_out_of_scope=False
+    )  # a copy in an unfollowed trash holds nothing
+    old = Message.objects.filter(~Exists(held), trashed_at__lt=timezone.now() - TRASH_KEPT)
     ids = list(old.values_list("pk", flat=True)[:limit])
+    Copy.objects.filter(message__in=ids).delete()
     erase_messages(ids)
     return len(ids)

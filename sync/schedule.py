@@ -22,7 +22,7 @@ from sync.leases import lease
 from sync.listener_rows import free_dead as free_dead_listeners
 from sync.models import Heartbeat, Lease
 from sync.pipeline import is_asked, refresh_folders
-from sync.push import push_changes
+from sync.push import postpone, push_changes, waiting
 
 log = structlog.get_logger(__name__)
 MOST = 500  # mailboxes rung per tick
@@ -55,7 +55,11 @@ def accounts_to_push() -> list[int]:
     due = Q(next_try_at__isnull=True) | Q(next_try_at__lte=timezone.now())
     old = timezone.now() - timedelta(seconds=5)  # a fresh one was rung by the panel
     rows = Change.objects.filter(
-        due, done_at__isnull=True, created_at__lt=old, email_account__state=AccountState.ACTIVE
+        due,
+        done_at__isnull=True,
+        created_at__lt=old,
+        email_account__state=AccountState.ACTIVE,
+        email_account__is_read_only=False,
     )
     return list(rows.order_by().values_list("email_account_id", flat=True).distinct()[:MOST])
 
@@ -86,9 +90,9 @@ def list_folders(email_account_id: int) -> None:
 
 
 def push_now(email_account_id: int) -> None:
-    """Push the local changes of a mailbox if nobody else does; errors leave the rows for the tick."""
+    """Push the local changes of a mailbox if nobody else does; errors leave the rows for later."""
     email_account = EmailAccount.objects.get(pk=email_account_id)
-    if not Change.objects.filter(email_account=email_account, done_at__isnull=True).exists():
+    if not waiting(email_account).exists():
         return
     with lease(email_account_id, Lease.Role.PUSH, "push") as held:
         if held is None:
@@ -97,6 +101,7 @@ def push_now(email_account_id: int) -> None:
             with mailbox(email_account, purpose="click") as driver:
                 push_changes(email_account, driver)
         except DriverError as error:
+            postpone(email_account)
             log.info("changes_not_pushed", email_account=email_account_id, error=type(error).__name__)
 
 
