@@ -32,7 +32,8 @@ _DAEMON = re.compile(
 )
 _SUBJECT = re.compile(
     r"undeliver|not (?:be )?deliver|deliver\w* (?:status|fail|problem|report|warning|notification|has failed|error)|"
-    r"failure (?:notice|delivery)|fail(?:ed|ure)[\w ]{0,20}deliver|returned (?:mail|to sender)|return(?:ed)? to sender|non[- ]?deliver|"
+    r"failure (?:notice|delivery)|fail(?:ed|ure)[\w ]{0,20}deliver|"
+    r"returned (?:mail|to sender)|return(?:ed)? to sender|non[- ]?deliver|"
     r"could not be delivered|mail system error|message (?:has )?(?:been )?delayed|message delayed|warning: message|"
     r"user unknown|nicht zugestellt|unzustellbar|échec de la remise|non remis|no se pudo entregar|undelivered|bounced|"
     r"mancata consegna|não entregue|kunne ikke leveres|onbestelbaar|недостав|не доставлен|退信|投递失败|配信不能",

@@ -11,7 +11,7 @@ from typing import Any
 
 import structlog
 from django.db import transaction
-from django.db.models import Min, Q, QuerySet
+from django.db.models import Max, Min, Q, QuerySet
 from django.utils import timezone
 
 from accounts.connections import mailbox
@@ -25,6 +25,7 @@ from outbox.models import BounceNote, OutgoingMessage, OutgoingRecipient
 log = structlog.get_logger(__name__)
 LOOK_BACK = timedelta(days=7)
 CLOCKS = timedelta(hours=12)  # servers' clocks and whole seconds: a report may seem older than the mail it returns
+NEWEST = 20_000  # rows looked through at most, by primary key: a look every few seconds stays cheap
 SLICE = 50
 _DAEMONS = ("mailer-daemon@", "postmaster@", "mdaemon@", "mail-daemon@", "bounce")
 _WORDS = ("undeliver", "delivery", "returned mail", "failure", "delayed", "not delivered")
@@ -41,7 +42,10 @@ def waiting(limit: int = SLICE) -> list[int]:
     if not senders:
         return []
     since = max(min(senders.values()) - CLOCKS, timezone.now() - LOOK_BACK)
-    rows = Message.objects.filter(email_account__in=senders, received_at__gte=since, is_outgoing=False)
+    newest = Message.objects.aggregate(newest=Max("pk"))["newest"] or 0
+    rows = Message.objects.filter(
+        pk__gt=newest - NEWEST, email_account__in=senders, received_at__gte=since, is_outgoing=False
+    )
     return list(_suspects(rows).order_by("pk").values_list("pk", flat=True)[:limit])
 
 
@@ -145,6 +149,18 @@ def _invalidate(address: str, failure: Failure) -> None:
     ContactAddress.objects.filter(address=address, invalid_since__isnull=True).update(
         invalid_since=timezone.now(), invalid_reason=f"{failure.status} {failure.said}".strip()[:300]
     )
+
+
+def trust_again() -> int:
+    """Addresses that were invalid and wrote to us since, verifiably, are valid; returns how many."""
+    count = 0
+    for row in ContactAddress.objects.filter(invalid_since__isnull=False).order_by("-invalid_since")[:SLICE]:
+        wrote = Message.objects.filter(
+            addresses__correspondent__address=row.address, addresses__role="f", verdict="verified", is_outgoing=False
+        )
+        if wrote.filter(received_at__gt=row.invalid_since).exists():
+            count += clear_invalid(row.address)
+    return count
 
 
 def clear_invalid(address: str) -> int:

@@ -123,6 +123,7 @@ class OutgoingMessage(models.Model):
                 fields=["server_due_at"], name="outgoing_server_due", condition=models.Q(server_due_at__isnull=False)
             ),
             models.Index(fields=["holder"], name="outgoing_being_sent", condition=models.Q(state="sending")),
+            models.Index(fields=["id"], name="outgoing_uncertain", condition=models.Q(state="uncertain")),
             models.Index(fields=["author", "state", "-updated_at"], name="outgoing_of_an_author"),
             models.Index(fields=["email_account", "state", "-updated_at"], name="outgoing_of_an_account"),
         ]

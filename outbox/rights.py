@@ -9,15 +9,18 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
-from accounts.models import EmailAccount
+from accounts.models import AccountState, EmailAccount
 from accounts.shares import may
 from outbox.errors import NotAllowed, WrongState
 from outbox.models import OutgoingMessage, SendState
 
+NOT_SENDING = (AccountState.SETUP, AccountState.REMOVED, AccountState.ERASING)
+
 
 def require_sender(user: Any, email_account: EmailAccount) -> None:
     """Raises NotAllowed unless `user` may send with this email account and it can send."""
-    if not email_account.can_send or not may(user, email_account, "send"):
+    is_away = email_account.state in NOT_SENDING
+    if is_away or not email_account.can_send or not may(user, email_account, "send"):
         raise NotAllowed(_("You may not send with this email account. Nothing was sent. Choose another sender."))
 
 

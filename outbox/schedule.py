@@ -13,7 +13,10 @@ from django.db.models import Q
 from django.utils import timezone
 
 from base.process import is_dead
+from mail.hashes import id_hash
+from mail.models import Message
 from outbox.delivery import recover
+from outbox.mailbox_work import found_in_sent
 from outbox.models import OutgoingMessage, SendState
 
 MOST = 200  # doorbells per call
@@ -23,6 +26,7 @@ AGAIN = timedelta(seconds=20)  # a row that was rung is rung again after this, u
 def ring_due(ring: Callable[[int], object]) -> int:
     """Ring for every message that has something due; returns how many. Rows of dead workers are looked at first."""
     recover_dead()
+    believe_sync()
     now = timezone.now()
     fresh = Q(rung_at__isnull=True) | Q(rung_at__lt=now - AGAIN)
     ids: dict[int, None] = {}
@@ -32,6 +36,22 @@ def ring_due(ring: Callable[[int], object]) -> int:
     for outgoing_id in ids:
         ring(outgoing_id)
     return len(ids)
+
+
+def believe_sync() -> int:
+    """Uncertain messages whose copy sync found in the mailbox meanwhile: the server took them; returns how many."""
+    count = 0
+    for row in OutgoingMessage.objects.filter(state=SendState.UNCERTAIN).order_by("-pk")[:MOST]:
+        copies = Message.objects.filter(
+            email_account=row.email_account_id,
+            message_id_hash=id_hash(row.message_id),
+            is_outgoing=True,
+            is_draft=False,
+        )
+        if copies.filter(message_id=row.message_id).exists():
+            found_in_sent(row)
+            count += 1
+    return count
 
 
 def recover_dead() -> int:

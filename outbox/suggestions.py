@@ -34,9 +34,12 @@ class Suggestion:
 
 
 def suggest(user: Any, text: str, *, limit: int = 8) -> list[Suggestion]:
-    """Suggestions for what was typed (beginning of an address, of its domain, or of a contact's names), best first."""
+    """Suggestions for what was typed (two characters at least), best first.
+
+    It may be the beginning of an address, of its domain, of a contact's names or of the company's name.
+    """
     text = text.strip().lower()[:100]
-    if not text:
+    if len(text) < 2:
         return []
     found = {one.address: one for one in _written_to(user, text)}
     for row in _contacts(text):
@@ -81,8 +84,11 @@ def _written_to(user: Any, text: str) -> list[Suggestion]:
     }
     fits = Q(correspondent__address__startswith=text) | Q(correspondent__domain__startswith=text)
     fits |= Q(correspondent__address__in=names)
+    visible = visible_accounts(user)
+    own = list(visible.values_list("address_key", flat=True)[:200])
     rows = (
-        MessageAddress.objects.filter(fits, message__email_account__in=visible_accounts(user))
+        MessageAddress.objects.filter(fits, message__email_account__in=visible)
+        .exclude(correspondent__address__in=own)
         .values("correspondent__address")
         .annotate(uses=Count("pk"), last=Max("message__received_at"))
         .order_by("-last")[:CANDIDATES]

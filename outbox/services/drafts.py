@@ -21,10 +21,11 @@ from base.addresses import clean_line, domain_of
 from mail.models import Message
 from mail.queries import visible_messages
 from outbox.errors import DraftConflict, NotAllowed
-from outbox.letter_html import clean_written, signature_block, swap_signature
+from outbox.letter_html import Picture, clean_written, data_pictures, signature_block, swap_signature
 from outbox.models import OutgoingAttachment, OutgoingMessage, ReplyKind, SendState
 from outbox.originals import answer_fields, carried_parts, original_of
 from outbox.rights import lock_draft, require_sender
+from outbox.services.files import keep_pictures
 from outbox.types import Addresses, DraftFields
 
 SETTLE = timedelta(seconds=8)  # after the last key stroke, before the draft goes to the server's Drafts
@@ -95,11 +96,13 @@ def _carry(draft: OutgoingMessage, original: Message, kind: str) -> None:
 def save_draft(*, user: Any, draft: OutgoingMessage, version: int, fields: DraftFields) -> OutgoingMessage:
     """Keep what was typed; returns the row with its new version, to be named by the next save.
 
-    `version`: the version that the person's window shows. Raises DraftConflict (with the kept row) where another window
-    saved something else meanwhile, WrongState where it was sent meanwhile, NotAllowed.
+    Pictures that the editor holds as data: become files of the draft (same picture, same content id), so the text stays
+    small. `version`: the version that the person's window shows. Raises DraftConflict (with the kept row) where another
+    window saved something else meanwhile, WrongState where it was sent meanwhile, NotAllowed, FileRefused.
     """
     row = lock_draft(user, draft)
-    values = _values(fields, row)
+    values, pictures = _values(fields, row)
+    keep_pictures(row, pictures)
     if all(getattr(row, name) == value for name, value in values.items()):
         return row
     if version != row.version:
@@ -115,13 +118,14 @@ def save_draft(*, user: Any, draft: OutgoingMessage, version: int, fields: Draft
     return row
 
 
-def _values(fields: DraftFields, row: OutgoingMessage) -> dict[str, Any]:
+def _values(fields: DraftFields, row: OutgoingMessage) -> tuple[dict[str, Any], list[Picture]]:
+    html, pictures = data_pictures(fields.html, "inline")
     values: dict[str, Any] = {
         "to": _kept(fields.to),
         "cc": _kept(fields.cc),
         "bcc": _kept(fields.bcc),
         "subject": clean_line(fields.subject, 900),
-        "html": clean_written(fields.html),
+        "html": clean_written(html),
         "text": fields.text.replace("\0", "").replace("\r\n", "\n"),
         "is_plain": fields.is_plain,
         "keeps_quote": fields.keeps_quote,
@@ -129,7 +133,7 @@ def _values(fields: DraftFields, row: OutgoingMessage) -> dict[str, Any]:
     if fields.quoted_html is not None and fields.quoted_html != row.quoted_html:
         values["quoted_html"] = clean_written(fields.quoted_html)
         values["quoted_text"] = "" if not fields.quoted_html else row.quoted_text
-    return values
+    return values, pictures
 
 
 def _kept(addresses: Addresses) -> list[list[str]]:

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, BinaryIO
 
 from django.conf import settings
-from django.core.files.base import File
+from django.core.files.base import ContentFile, File
 from django.core.files.storage import storages
 from django.db import transaction
 from django.db.models import Sum
@@ -24,6 +24,7 @@ from mail.headers import clean_file_name
 from mail.models import Part
 from mail.queries import visible_parts
 from outbox.errors import FileRefused, NotAllowed
+from outbox.letter_html import Picture
 from outbox.models import OutgoingAttachment, OutgoingMessage
 from outbox.rights import lock_draft
 from outbox.types import NewFile
@@ -54,7 +55,7 @@ def attach(*, user: Any, draft: OutgoingMessage, file: NewFile) -> OutgoingAttac
         row = lock_draft(user, draft)
         free = _free(row)
     limited = _Limited(file.content, free)
-    stored = storages["mail"].save(f"outgoing/{row.pk % 1000}/{row.pk}-{get_random_string(10)}", limited)
+    stored = storages["mail"].save(_place(row), limited)
     try:
         if limited.is_over:
             raise FileRefused(_refusal(free))
@@ -75,6 +76,33 @@ def attach(*, user: Any, draft: OutgoingMessage, file: NewFile) -> OutgoingAttac
     except BaseException:
         storages["mail"].delete(stored)
         raise
+
+
+def keep_pictures(row: OutgoingMessage, pictures: Sequence[Picture]) -> None:
+    """Make files of pictures that stood in the text; those that are here already are left alone. Raises FileRefused.
+
+    The caller holds the draft's lock.
+    """
+    known = set(row.attachments.values_list("content_id", flat=True)) if pictures else set()
+    for one in pictures:
+        if one.content_id in known:
+            continue
+        if len(one.content) > _free(row):
+            raise FileRefused(_refusal(_free(row)))
+        kind = one.content_type.partition("/")[2]
+        stored = storages["mail"].save(_place(row), ContentFile(one.content))
+        OutgoingAttachment.objects.create(
+            message=row,
+            stored=stored,
+            file_name=f"picture.{kind}",
+            content_type=one.content_type,
+            size=len(one.content),
+            content_id=one.content_id,
+        )
+
+
+def _place(row: OutgoingMessage) -> str:
+    return f"outgoing/{row.pk % 1000}/{row.pk}-{get_random_string(10)}"
 
 
 def _refusal(free: int) -> str:

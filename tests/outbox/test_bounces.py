@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
+from django.utils import timezone
 
 from contacts.models import ContactAddress
+from mail.models import Message
 from outbox import bounces, queries
 from outbox.models import BounceNote, OutgoingMessage, OutgoingRecipient
 from outbox.suggestions import suggest
@@ -94,3 +98,16 @@ def test_suggestions_know_contacts_and_those_one_wrote_to_and_show_nobody_elses_
     assert [one.address for one in suggest(desk.user, "partner")] == ["idun@partner.example"]
     stranger = type(desk.user).objects.create(username="stranger")
     assert [one.address for one in suggest(stranger, "id")] == ["ida@customer.example"]
+
+
+def test_an_invalid_address_that_writes_verifiably_is_valid_again(desk: Desk, sent: OutgoingMessage) -> None:
+    comes_back(desk, DSN.replace(b"0f1e@example.com", sent.message_id.encode()))
+    ContactAddress.objects.update(invalid_since=timezone.now() - timedelta(hours=1))
+    desk.mail.folders["INBOX"].add(
+        b"From: ida@customer.example\r\nMessage-ID: <a@x.example>\r\nSubject: Hi\r\n\r\nHello\r\n"
+    )
+    desk.sync()
+    assert bounces.trust_again() == 0
+    Message.objects.filter(subject="Hi").update(verdict="verified")
+    assert bounces.trust_again() == 1
+    assert ContactAddress.objects.get().invalid_since is None

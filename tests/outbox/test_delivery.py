@@ -334,3 +334,15 @@ def test_an_answer_marks_the_original_answered_and_threads_with_it(desk: Desk) -
     assert Change.objects.get().add == ["\\Answered"]
     desk.sync()
     assert "\\answered" in next(iter(desk.mail.folders["INBOX"].copies.values())).flags
+
+
+def test_an_uncertain_mail_that_sync_finds_later_is_sent(make_desk: Callable[..., Desk]) -> None:
+    desk = make_desk(smtp=ScriptedSmtp({"END": DROP}))
+    row = desk.send()
+    assert row.state == SendState.UNCERTAIN
+    desk.mail.folders["Sent"].add(desk.smtp.messages[0], flags=("\\Seen",))
+    desk.sync()
+    schedule.ring_due(delivery.advance)
+    row.refresh_from_db()
+    assert row.state == SendState.FILED and row.stored_message is not None
+    assert len(desk.smtp.messages) == 1 and len(desk.in_folder("Sent")) == 1

@@ -118,7 +118,12 @@ def test_what_is_kept_of_html_holds_no_script_and_keeps_pictures_of_the_editor(d
     html = '<p onclick=x>Hi</p><script>1</script><img src="data:image/png;base64,iVBORw0KGgo="><img src="cid:a@inline">'
     draft = desk.write(html=html)
     assert "script" not in draft.html and "onclick" not in draft.html
-    assert "data:image/png" in draft.html and 'src="cid:a@inline"' in draft.html
+    assert "data:" not in draft.html and draft.attachments.get().size == 8
+    again = services.save_draft(
+        user=desk.user, draft=draft, version=draft.version, fields=DraftFields(html=html + "<p>more</p>", subject="x")
+    )
+    assert again.attachments.count() == 1 and again.attachments.get().content_id in again.html
+    assert 'src="cid:a@inline"' in draft.html
 
 
 def test_pictures_go_to_the_editor_by_url_and_come_back_by_id() -> None:

@@ -70,3 +70,4 @@ def beat(count: int) -> None:
             erase_email_account.delay(email_account_id)
         erase_trash()
         trim_cache()
+        bounces.trust_again()
