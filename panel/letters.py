@@ -62,6 +62,11 @@ class Letter:
         return not self.message.is_outgoing and (self.message.verdict == "failed" or self.has_misleading_name)
 
     @property
+    def has_others(self) -> bool:
+        """Whether an answer to all reaches more people than an answer; a shut message is not looked into."""
+        return self.content is None or len(_everybody(self.content.recipients)) > 1
+
+    @property
     def files_size(self) -> int:
         """Bytes of all attachments."""
         return sum(part.size for part in self.parts)
@@ -155,6 +160,11 @@ def _letter(message: Message, content: MessageContent | None, parts: list[Part],
         shows_remote=shown,
         has_misleading_name=is_misleading(sender),
     )
+
+
+def _everybody(stored: Any) -> set[str]:
+    people = _recipients(stored)
+    return {one.address.lower() for role in ("to", "cc") for one in people.get(role, [])}
 
 
 def is_misleading(person: Person) -> bool:

@@ -15,7 +15,7 @@ from mail.models import Copy, CopyState, Folder
 from mail.queries import COUNT_CAP, visible_folders
 from panel.context import Rail, read_rail
 from panel.filters import LABELS, ListAddress
-from panel.outgoing import draft_rows, unfinished_rows
+from panel.outgoing import draft_count, draft_rows, unfinished_rows
 
 FOLDERS_SHOWN = 200  # in the menu
 LOUD_SHOWN = 3  # failed and uncertain emails over a list
@@ -61,7 +61,7 @@ def list_context(request: HttpRequest, address: ListAddress) -> dict[str, Any]:
     current = next((one for one in accounts if one.pk == address.filters.email_account_id), None)
     return {
         "rail": rail,
-        "tabs": _tabs(address, rail, current),
+        "tabs": _tabs(address, rail, current, draft_count(request.user, current.pk if current else None)),
         "current_account": current,
         "account_lines": [(one, address.with_account(one.pk).url, rail.counts[one.pk].unread) for one in accounts],
         "all_accounts_url": address.with_account(None).url,
@@ -80,10 +80,11 @@ def outgoing_lines(user: Any, address: ListAddress, accounts: list[EmailAccount]
         return {"loud_lines": [], "unfinished_lines": [], "draft_lines": []}
     view, account_id = address.filters.view, address.filters.email_account_id
     is_plain = not address.query and address.filters.folder_id is None
+    is_listed = is_plain and view in ("drafts", "sent")
     unfinished = unfinished_rows(user, account_id)
     return {
-        "loud_lines": [one for one in unfinished if one.is_loud][:LOUD_SHOWN],
-        "unfinished_lines": unfinished if is_plain and view in ("drafts", "sent") else [],
+        "loud_lines": [] if is_listed else [one for one in unfinished if one.is_loud][:LOUD_SHOWN],
+        "unfinished_lines": unfinished if is_listed else [],
         "draft_lines": draft_rows(user, account_id) if is_plain and view == "drafts" else [],
     }
 
@@ -118,12 +119,12 @@ def progress_of(accounts: list[EmailAccount]) -> list[Progress]:
     return found
 
 
-def _tabs(address: ListAddress, rail: Rail, current: EmailAccount | None) -> list[Tab]:
+def _tabs(address: ListAddress, rail: Rail, current: EmailAccount | None, drafts_here: int) -> list[Tab]:
     counts = [rail.counts[current.pk]] if current else list(rail.counts.values())
     numbers = {} if address.filters.folder_id else {
         "unread": min(sum(one.unread for one in counts), COUNT_CAP),
         "open": min(sum(one.open for one in counts), COUNT_CAP),
-        "drafts": min(sum(one.drafts for one in counts), COUNT_CAP),
+        "drafts": min(sum(one.drafts for one in counts) + drafts_here, COUNT_CAP),
     }  # fmt: skip
     return [
         Tab(str(label), address.with_view(view).url, view == address.filters.view, numbers.get(view, 0))

@@ -140,3 +140,9 @@ def unfinished_rows(user: Any, email_account_id: int | None = None) -> list[Outg
 def rows_of_thread(user: Any, thread_id: int) -> list[OutgoingRow]:
     """Drafts and unfinished answers in a thread."""
     return [outgoing_row(row) for row in queries.of_thread(user, thread_id)]
+
+
+def draft_count(user: Any, email_account_id: int | None) -> int:
+    """How many drafts the person has; one query."""
+    rows = queries.drafts(user)
+    return (rows if email_account_id is None else rows.filter(email_account=email_account_id)).count()

@@ -2,12 +2,14 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from panel.views import bodies, keys, messages, news, parts, search, threads
+from panel.views import actions, bodies, keys, messages, news, parts, search, threads
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", threads.inbox, name="inbox"),
     path("threads/<int:thread_id>/", threads.thread, name="thread"),
     path("threads/<int:thread_id>/mark/", threads.mark, name="mark"),
+    path("threads/<int:thread_id>/act/", actions.act, name="act"),
+    path("moves/undo/", actions.undo_moves, name="undo_moves"),
     path("synchronize/", threads.synchronize, name="synchronize"),
     path("messages/<int:message_id>/", messages.message, name="message"),
     path("messages/<int:message_id>/body/", bodies.message_body, name="message_body"),

@@ -61,7 +61,9 @@ def state_line(account: EmailAccount, pending: int = 0) -> StateLine:
     fixed = {
         AccountState.NEEDS_SIGN_IN: StateLine("bad", "circle-alert", _("Sign in again"), account.last_error_at),
         AccountState.PAUSED: StateLine("", "circle-pause", _("Paused"), account.last_sync_at),
-        AccountState.CONNECTED: StateLine("warn", "circle-question-mark", _("Waits for your answer"), account.created_at),
+        AccountState.CONNECTED: StateLine(
+            "warn", "circle-question-mark", _("Waits for your answer"), account.created_at
+        ),
         AccountState.REMOVED: StateLine("", "circle-stop", _("Stopped, mail kept"), account.last_sync_at),
         AccountState.ERASING: StateLine("", "trash-2", _("Being erased")),
         AccountState.SETUP: StateLine("", "circle-dashed", _("Being set up")),

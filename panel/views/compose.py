@@ -66,7 +66,7 @@ def compose(request: HttpRequest, outgoing_id: int) -> HttpResponse:
         return state_page(request, row)
     context = composer_context(request.user, row) | {"is_framed": is_framed(request)}
     if request.GET.get("ask"):
-        context["questions"] = questions_before(row)
+        context["send_questions"] = questions_before(row)
     if not context["is_framed"]:
         context |= beside(request, row)
     return render(request, f"panel/compose/{'frame' if context['is_framed'] else 'page'}.html", context)

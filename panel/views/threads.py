@@ -64,6 +64,7 @@ def _thread_context(request: HttpRequest, thread_id: int, address: ListAddress) 
     letters = make_letters(
         opened.messages, opened_by_default(opened.messages, int(asked) if asked.isdigit() else None), request.user
     )
+    reply_to = next((one for one in reversed(opened.messages) if not one.is_draft), None)
     newer, older = neighbours(request.user, address.filters, opened.thread)
     return {
         "address": address,
@@ -73,8 +74,8 @@ def _thread_context(request: HttpRequest, thread_id: int, address: ListAddress) 
         "chips": chips_of([thread_id]).get(thread_id, []),
         "newer_url": address.thread_url(newer) if newer else "",
         "older_url": address.thread_url(older) if older else "",
-        "reply_to": next((one for one in reversed(opened.messages) if not one.is_draft), None),
-        "has_others": True,
+        "reply_to": reply_to,
+        "has_others": any(one.has_others for one in letters if one.message == reply_to),
         "outgoing_rows": rows_of_thread(request.user, thread_id),
         "folder_names": [folder_label(one) for one in folders_of(opened.messages[-1].pk)],
         "section": "email",

@@ -314,7 +314,7 @@ function restore() {
   editor.setHTML(found.html ?? "");
   editor.text.value = found.text ?? "";
   editor.setPlain(found.is_plain === "1");
-  note("restored", say("restored"));
+  note("restored", say("restored"), { tone: "ok" });
   changed();
 }
 

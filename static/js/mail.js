@@ -35,12 +35,13 @@ settle();
 
 // A list of what is not processed (or unread) loses a row that was marked; the next one gets the focus.
 document.addEventListener("htmx:before:request", (event) => {
-  const button = event.target.closest?.("[data-mark], #processed");
+  const button = event.target.closest?.("[data-mark], #processed, [data-leaves]");
   if (!button) return;
   const view = new URLSearchParams(location.search).get("view");
   const row = button.closest("li[data-thread]") ?? document.getElementById(`row-${letter()?.dataset.thread}`);
   const isProcessed = button.id === "processed" || button.dataset.mark === "processed";
-  if (!row || view !== (isProcessed ? "open" : "unread")) return;
+  const leaves = "leaves" in button.dataset || view === (isProcessed ? "open" : "unread");
+  if (!row || !leaves) return;
   const list = rows();
   const place = list.indexOf(row.querySelector("a.row"));
   const next = list[place + 1] ?? list[place - 1];
@@ -53,6 +54,14 @@ document.addEventListener("htmx:after:swap", () => {
     if (row.dataset.leaving === "done") row.remove();
     else row.dataset.leaving = "done";
   }
+});
+
+// What was taken back stands in the list again.
+document.addEventListener("htmx:after:swap", () => {
+  const toast = document.querySelector("#toasts [data-refresh]");
+  if (!toast) return;
+  delete toast.dataset.refresh;
+  refresh();
 });
 
 // News: the first rows are asked for again and morphed in, so that focus, scroll and menus stay.

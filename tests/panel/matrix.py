@@ -68,7 +68,9 @@ ROWS: dict[str, Row] = {
     "panel:compose_picture": ({"outgoing_id": "draft_id", "file_id": "file_id"}, "onnnnnnl", "mmmmmmml"),
     "panel:compose_file_remove": ({"outgoing_id": "draft_id", "file_id": "file_id"}, "mmmmmmml", "rnnnnnnl"),
     "panel:compose_template": (
-        {"outgoing_id": "draft_id", "template_id": "template_id"}, "onnnnnnl", "mmmmmmml",
+        {"outgoing_id": "draft_id", "template_id": "template_id"},
+        "onnnnnnl",
+        "mmmmmmml",
     ),
     "panel:compose_state": ({"outgoing_id": "queued_id"}, "oooonnnl", "mmmmmmml"),
     "panel:compose_undo": ({"outgoing_id": "queued_id"}, "mmmmmmml", "rfrrnnnl"),

@@ -12,6 +12,7 @@ from django.urls import reverse
 from django.utils import timezone
 from PIL import Image
 
+from mail.models import Correspondent, MessageAddress
 from outbox.models import OutgoingMessage, SendState
 from outbox.services import start_draft
 from tests.factories import ContactFactory, EmailAccountFactory, MessageFactory, ShareFactory, UserFactory
@@ -30,7 +31,12 @@ def desk(client: Client) -> Any:
 
 
 def typed(draft: OutgoingMessage, **more: Any) -> dict[str, Any]:
-    return {"version": draft.version, "to": "Ida <ida@customer.example>", "subject": "Lamps", "html": "<p>Hello</p>"} | more
+    return {
+        "version": draft.version,
+        "to": "Ida <ida@customer.example>",
+        "subject": "Lamps",
+        "html": "<p>Hello</p>",
+    } | more
 
 
 def test_write_begins_a_draft_with_the_signature_and_shows_it(desk: Any) -> None:
@@ -172,7 +178,9 @@ def test_a_picture_of_the_text_is_kept_by_its_content_id_and_shown_made_new(desk
     out = io.BytesIO()
     Image.new("RGB", (3, 3), "teal").save(out, "PNG")
     picture = SimpleUploadedFile("p.png", out.getvalue(), content_type="image/png")
-    url = client.post(f"/compose/{draft.pk}/files/", {"file": picture, "inline": "1"}, headers=JSON).json()["files"][0]["url"]
+    url = client.post(f"/compose/{draft.pk}/files/", {"file": picture, "inline": "1"}, headers=JSON).json()["files"][0][
+        "url"
+    ]
     client.post(f"/compose/{draft.pk}/", typed(draft, html=f'<p><img src="{url}"></p>'), headers=JSON)
     draft.refresh_from_db()
     cid = draft.attachments.get().content_id
@@ -185,8 +193,10 @@ def test_a_picture_of_the_text_is_kept_by_its_content_id_and_shown_made_new(desk
 def test_people_are_offered_from_contacts_and_from_visible_mail_only(desk: Any) -> None:
     client, _user, account = desk
     ContactFactory(first_name="Tomas", last_name="Figueiredo", address="tomas@azulejos.example")
-    MessageFactory(email_account=account, from_address="tom.okafor@lagos.example")
-    MessageFactory(email_account=EmailAccountFactory(), from_address="tom.secret@other.example")
+    for box, address in ((account, "tom.okafor@lagos.example"), (EmailAccountFactory(), "tom.secret@other.example")):
+        who = Correspondent.objects.create(address=address, domain=address.partition("@")[2])
+        message = MessageFactory(email_account=box, from_address=address)
+        MessageAddress.objects.create(message=message, correspondent=who, role="f")
     found = {one["address"]: one for one in client.get("/compose/people/?q=tom").json()["people"]}
     assert found["tomas@azulejos.example"]["is_known"] and not found["tom.okafor@lagos.example"]["is_known"]
     assert "tom.secret@other.example" not in found

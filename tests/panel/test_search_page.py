@@ -31,7 +31,9 @@ def test_results_are_marked_and_bounded_by_rights(client: Client) -> None:
 def test_older_results_go_on_where_the_first_page_ended(client: Client) -> None:
     account = EmailAccountFactory()
     for number in range(60):
-        MessageFactory(email_account=account, subject=f"Lantern {number}", received_at=timezone.now() - timedelta(hours=number))
+        MessageFactory(
+            email_account=account, subject=f"Lantern {number}", received_at=timezone.now() - timedelta(hours=number)
+        )
     index_pending()
     client.force_login(account.owner)
     first = client.get("/search/", {"q": "lantern"}).content.decode()

@@ -47,6 +47,7 @@ RUN_DOORS = {  # of one run of the wizard: only its own user
 }
 OPEN_DOORS = {"new_email_account": "get post", "settings": "get post", "settings_look": "post"}  # to every user
 PEOPLE_DOORS = {"settings_people": "get post", "invitation_withdraw": "post"}  # to (mail) administrators
+SEEN_DOORS = {"why", "why_import", "why_try_again"}  # to those who may see its mail: tested in test_why
 TOKEN_DOORS = {"invitation"}  # tested in test_invitation_pages
 
 
@@ -72,7 +73,7 @@ def expect(status: int, role: str, method: str, *, is_in: bool, methods: str) ->
 
 def test_every_door_of_the_settings_and_the_wizard_has_a_row() -> None:
     names = {route.name for routes in (settings_routes, wizard_routes) for route in routes.urlpatterns}
-    assert names == {*ACCOUNT_DOORS, *RUN_DOORS, *OPEN_DOORS, *PEOPLE_DOORS, *TOKEN_DOORS}
+    assert names == {*ACCOUNT_DOORS, *RUN_DOORS, *OPEN_DOORS, *PEOPLE_DOORS, *SEEN_DOORS, *TOKEN_DOORS}
 
 
 @pytest.mark.parametrize("name", ACCOUNT_DOORS)
