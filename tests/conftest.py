@@ -36,6 +36,19 @@ if settings.IS_EMBEDDED:
 
 django.setup()  # conftests of the rooms import models
 
+if environment.IS_POSTGRES:
+    from django.db.backends.postgresql.operations import DatabaseOperations  # noqa: E402, PLC0415, RUF100
+
+    _flush = DatabaseOperations.sql_flush
+
+    def _cascading(
+        self: Any, style: Any, tables: Any, *, reset_sequences: bool = False, allow_cascade: bool = False
+    ) -> Any:
+        """The search table refers to messages and is no model: a flush between tests must reach it, too."""
+        return _flush(self, style, tables, reset_sequences=reset_sequences, allow_cascade=True)
+
+    DatabaseOperations.sql_flush = _cascading  # type: ignore[method-assign]
+
 CORPUS = ROOT.parent / "shared" / "corpus"
 
 pytest_plugins = [
