@@ -20,13 +20,8 @@ from mail.models import Copy, CopyState, Folder
 from outbox.building import raw_of
 from outbox.models import OutgoingMessage, SentCopy
 
-FILED_BY_PROVIDER = (
-    "gmail",
-    "exchange",
-    "outlook",
-    "office365",
-    "microsoft365",
-)  # keys of providers that file by themselves
+# Keys of providers whose servers file what they send by themselves, though IMAP does not say so.
+FILED_BY_PROVIDER = ("gmail", "google_workspace", "microsoft365", "outlook_com")
 SERVER_TRIES = 8  # looks for the copy that the server should have filed
 
 
