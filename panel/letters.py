@@ -14,7 +14,9 @@ from django.core import signing
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from base.lookalikes import address_in_name, has_bidi, has_mixed_scripts, shows_foreign_domain
 from mail.models import Message, MessageContent, Part
+from panel.names import plain_name
 
 REMOTE_SALT = "panel.remote"
 REMOTE_AGE = 12 * 3600  # seconds a "Show" lasts
@@ -35,9 +37,14 @@ class Person:
     address: str
 
     @property
+    def plain(self) -> str:
+        """The name without letters that turn or hide it."""
+        return plain_name(self.name)
+
+    @property
     def label(self) -> str:
         """The name, else the address."""
-        return self.name or self.address or _("unknown")
+        return plain_name(self.name) or self.address or _("unknown")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +62,17 @@ class Letter:
     remote_token: str
     shows_remote: bool
     has_misleading_name: bool
+    has_odd_letters: bool = False
 
     @property
     def is_doubtful(self) -> bool:
-        """Authentication failed, or the name or Reply-To says something else than the address."""
-        return not self.message.is_outgoing and (self.message.verdict == "failed" or self.has_misleading_name)
+        """Authentication failed, or the name says something else than the address."""
+        return not self.message.is_outgoing and (self.message.verdict == "failed" or self.is_misleading)
+
+    @property
+    def is_misleading(self) -> bool:
+        """The name or the domain passes for another."""
+        return self.has_misleading_name or self.has_odd_letters
 
     @property
     def has_others(self) -> bool:
@@ -158,7 +171,8 @@ def _letter(message: Message, content: MessageContent | None, parts: list[Part],
         remote_count=remote_count(content.html) if content and content.html else 0,
         remote_token=token,
         shows_remote=shown,
-        has_misleading_name=is_misleading(sender),
+        has_misleading_name=bool(address_in_name(sender.name, sender.address)),
+        has_odd_letters=has_odd_letters(sender),
     )
 
 
@@ -167,10 +181,9 @@ def _everybody(stored: Any) -> set[str]:
     return {one.address.lower() for role in ("to", "cc") for one in people.get(role, [])}
 
 
-def is_misleading(person: Person) -> bool:
-    """A display name that holds another address than the one it stands before."""
-    found = re.search(r"[^\s<>\"'(),;:]{1,64}@[^\s<>\"'(),;:]{1,253}", person.name)
-    return found is not None and found[0].strip(".").lower() != person.address.lower()
+def has_odd_letters(person: Person) -> bool:
+    """A name or domain of alphabets that look alike, or a name that turns its direction."""
+    return has_mixed_scripts(person.name) or has_bidi(person.name) or shows_foreign_domain(person.address)
 
 
 def _labels() -> tuple[tuple[str, str], ...]:

@@ -18,6 +18,7 @@ from panel.filters import LABELS, ListAddress
 from panel.outgoing import draft_count, draft_rows, unfinished_rows
 
 FOLDERS_SHOWN = 200  # in the menu
+FOLDERS_OF = 5  # with more mailboxes than these, folders are named once one is chosen
 LOUD_SHOWN = 3  # failed and uncertain emails over a list
 PENDING_CAP = 200_000
 
@@ -133,6 +134,8 @@ def _tabs(address: ListAddress, rail: Rail, current: EmailAccount | None, drafts
 
 
 def _folders(user: Any, address: ListAddress, current: EmailAccount | None, accounts: int) -> list[FolderLine]:
+    if current is None and accounts > FOLDERS_OF:
+        return []
     folders = visible_folders(user).select_related("email_account").order_by("email_account__address_key", "path")
     if current:
         folders = folders.filter(email_account=current)

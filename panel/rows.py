@@ -16,6 +16,7 @@ from django.utils.translation import gettext as _
 from linking.models import MessageLink
 from mail.models import Message, MessageAddress, Thread
 from panel.filters import ListAddress
+from panel.names import hides_something, shown_name
 from panel.templatetags.panel import day_label
 
 CHIPS = 2  # shown in a row
@@ -37,6 +38,7 @@ class Row:
     thread: Thread
     url: str
     names: str
+    mark_url: str = ""
     chips: list[Chip] = field(default_factory=list)
     is_suspicious: bool = False
     subject_html: str = ""
@@ -46,6 +48,11 @@ class Row:
     def is_unread(self) -> bool:
         """Something in it was not read."""
         return self.thread.unread_count > 0
+
+    @property
+    def is_received(self) -> bool:
+        """Something in it came from others, so that it can be marked."""
+        return self.thread.message_count > self.thread.sent_count
 
     @property
     def is_open(self) -> bool:
@@ -66,13 +73,16 @@ def make_rows(threads: Sequence[Thread], address: ListAddress) -> list[Row]:
     ids = [thread.pk for thread in threads]
     chips, suspicious = chips_of(ids), _suspicious(ids)
     to = _recipients([thread.pk for thread in threads if _only_own(thread)])
+    suffix = address.suffix
+    read, mark = (reverse(f"panel:{name}", args=[0]).split("0", 1) for name in ("thread", "mark"))
     return [
         Row(
             thread=thread,
-            url=address.thread_url(thread.pk),
+            url=f"{read[0]}{thread.pk}{read[1]}{suffix}",
             names=_names(thread, to.get(thread.pk, [])),
-            chips=chips.get(thread.pk, [])[:CHIPS],
-            is_suspicious=thread.pk in suspicious,
+            mark_url=f"{mark[0]}{thread.pk}{mark[1]}{suffix}",
+            chips=_telling(chips.get(thread.pk, []), thread)[:CHIPS],
+            is_suspicious=thread.pk in suspicious or _has_odd_name(thread),
         )
         for thread in threads
     ]
@@ -122,6 +132,20 @@ def record_url(kind: str, record_id: int) -> str:
         return ""
 
 
+def _telling(chips: Sequence[Chip], thread: Thread) -> list[Chip]:
+    """The chips without the people whom the row names already."""
+    shown = [set(str(one[0]).casefold().split()) for one in thread.participants if not one[2]]
+    return [
+        chip
+        for chip in chips
+        if chip.kind != "person" or not any(set(chip.label.casefold().split()) <= words for words in shown)
+    ]
+
+
+def _has_odd_name(thread: Thread) -> bool:
+    return any(hides_something(str(name), str(address)) for name, address, own in thread.participants if not own)
+
+
 def _suspicious(thread_ids: Sequence[int]) -> set[int]:
     failed = Message.objects.filter(
         thread_id__in=thread_ids, verdict="failed", is_outgoing=False, trashed_at__isnull=True
@@ -150,7 +174,7 @@ def _names(thread: Thread, to: Sequence[str]) -> str:
     if to:
         return _("To %(people)s") % {"people": ", ".join(to)}
     people: list[list[Any]] = sorted(thread.participants, key=lambda one: bool(one[2]))  # the others first, "you" last
-    names = [_("you") if own else (name or address or _("unknown sender")) for name, address, own in people]
+    names = [_("you") if own else shown_name(str(name), str(address)) for name, address, own in people]
     if len(names) > 1:
         names = [_short(name) if number else name for number, name in enumerate(names)]
     return ", ".join(names) or _("unknown sender")
