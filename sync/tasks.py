@@ -38,6 +38,12 @@ def push_changes(email_account_id: int) -> None:
 
 
 @shared_task
+def show_life() -> None:
+    """A worker answers the tick: queue and worker are alive (the heartbeat "worker" in /metrics)."""
+    schedule.beat("worker")
+
+
+@shared_task
 def index_search() -> None:
     """Fill the search index for mail that is visible already."""
     schedule.index_pending()

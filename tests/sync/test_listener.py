@@ -155,7 +155,7 @@ def test_two_listeners_share_and_when_one_ends_the_other_takes_all(server, start
     one = start()
     until(lambda: set(one.listener.lines) == made)
     two = start()
-    until(lambda: 1 <= len(two.listener.lines) and set(one.listener.lines) | set(two.listener.lines) == made)
+    until(lambda: len(two.listener.lines) >= 1 and set(one.listener.lines) | set(two.listener.lines) == made)
     assert not set(one.listener.lines) & set(two.listener.lines)
     one.stop()
     until(lambda: set(two.listener.lines) == made)

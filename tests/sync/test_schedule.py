@@ -6,13 +6,17 @@ from datetime import timedelta
 
 from django.core.management import call_command
 from django.utils import timezone
+from kombu.exceptions import OperationalError
 
 from accounts.models import AccountState, EmailAccount
+from contacts.models import ContactAddress
+from linking.past import note_past_mail
 from mail.changes import set_read
 from mail.models import Change, Message
-from sync import schedule
+from sync import schedule, tasks
 from sync.models import Heartbeat
 from tests.conftest import Doorbell
+from tests.factories import ContactFactory
 from tests.sync.conftest import World
 
 
@@ -51,3 +55,30 @@ def test_a_change_whose_doorbell_was_lost_is_rung_again(world: World, doorbell: 
     call_command("tick", "--once")
     doorbell.answer()
     assert "\\seen" in world.server.folders["INBOX"].copies[int(keys[0])].flags
+
+
+def test_a_worker_answers_the_tick(world: World, doorbell: Doorbell) -> None:
+    call_command("tick", "--once")
+    assert not Heartbeat.objects.filter(name="worker").exists()
+    doorbell.answer()
+    assert Heartbeat.objects.get(name="worker").at
+
+
+def test_mail_of_the_past_is_linked_though_its_doorbell_was_lost(world: World, doorbell: Doorbell) -> None:
+    world.deliver(2)
+    world.sync()
+    contact = ContactFactory()
+    ContactAddress.objects.create(contact=contact, address="ida@customer.example")
+    note_past_mail(addresses=["ida@customer.example"])
+    call_command("tick", "--once")
+    doorbell.answer()
+    assert contact.links.count() == 2
+
+
+def test_a_queue_that_is_away_does_not_end_the_tick(world: World, monkeypatch) -> None:
+    def away(*args: object, **options: object) -> None:
+        raise OperationalError("no broker")
+
+    monkeypatch.setattr(tasks.show_life, "delay", away)
+    call_command("tick", "--once")
+    assert Heartbeat.objects.get(name="tick").at

@@ -9,14 +9,17 @@ from typing import Any
 import structlog
 from django.core.management.base import BaseCommand, CommandParser
 from django.db import Error, connection
+from kombu.exceptions import OperationalError as QueueAway
 
 from accounts.services import forget_abandoned_setups, requeue_stuck_checks
-from accounts.tasks import check_server
+from linking.past import is_past_mail_linked
+from linking.tasks import link_past_mail
 from mail.erase import accounts_to_erase
 from mail.tasks import erase_email_account
 from outbox import bounces
 from outbox import schedule as sending
 from outbox import tasks as sending_tasks
+from panel.tasks import check_server
 from sync import schedule, tasks
 from sync.absences import erase_trash
 from sync.parts import trim_cache
@@ -25,6 +28,7 @@ log = structlog.get_logger(__name__)
 INTERVAL = 2.0  # seconds
 SLOW_EVERY = 150  # beats: every five minutes
 BOUNCES_EVERY = 5  # beats
+WORKER_EVERY = 10  # beats
 
 
 class Command(BaseCommand):
@@ -47,6 +51,8 @@ class Command(BaseCommand):
             except Error as error:  # the database is away: the next beat tries again
                 log.warning("tick_failed", error=type(error).__name__)
                 connection.close()
+            except QueueAway as error:  # nothing is lost: the rows are still there for the next beat
+                log.warning("queue_away", error=type(error).__name__)
             count += 1
             if options["once"]:
                 return
@@ -62,6 +68,10 @@ def beat(count: int) -> None:
         sending_tasks.note_bounces.delay(waiting)
     if schedule.is_unindexed():
         tasks.index_search.delay()
+    if not is_past_mail_linked():
+        link_past_mail.delay()
+    if count % WORKER_EVERY == 0:
+        tasks.show_life.delay()
     for check_id in requeue_stuck_checks():
         check_server.delay(check_id)
     if count % SLOW_EVERY == 0:
