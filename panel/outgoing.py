@@ -6,6 +6,7 @@ the email, what to do.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,10 +15,12 @@ from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 
+from mail.models import Message
 from outbox import queries
 from outbox.models import OutgoingMessage, SendState
 from outbox.plain_text import html_to_plain
 from outbox.policy import Trouble
+from panel.letters import Letter
 
 SHOWN = 100
 SNIPPET = 140  # characters
@@ -142,7 +145,24 @@ def rows_of_thread(user: Any, thread_id: int) -> list[OutgoingRow]:
     return [outgoing_row(row) for row in queries.of_thread(user, thread_id)]
 
 
+def answering(user: Any, thread_id: int, letters: Sequence[Letter]) -> dict[str, Any]:
+    """What stands under a thread: unfinished answers, and which message the next one answers."""
+    answered = next((one for one in reversed(letters) if not one.message.is_draft), None)
+    return {
+        "reply_to": answered.message if answered else None,
+        "has_others": bool(answered and answered.has_others),
+        "outgoing_rows": rows_of_thread(user, thread_id),
+    }
+
+
 def draft_count(user: Any, email_account_id: int | None) -> int:
     """How many drafts the person has; one query."""
     rows = queries.drafts(user)
     return (rows if email_account_id is None else rows.filter(email_account=email_account_id)).count()
+
+
+def note_troubles(messages: Sequence[Message]) -> None:
+    """Give sent messages `troubles`: recipients that were refused or whose mail came back. At most one query."""
+    found = queries.troubles_of([one.pk for one in messages if one.is_outgoing])
+    for message in messages:
+        message.troubles = found.get(message.pk, [])  # type: ignore[attr-defined]  # read by _message.html

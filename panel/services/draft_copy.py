@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 from django.core.files.storage import storages
 
@@ -22,7 +22,7 @@ def copy_draft(*, user: Any, draft: OutgoingMessage, fields: DraftFields) -> Out
     for file in draft.attachments.exclude(stored=""):
         try:
             with storages["mail"].open(file.stored) as content:
-                new = NewFile(file.file_name, file.content_type, content, inline=file.is_inline)
+                new = NewFile(file.file_name, file.content_type, cast(BinaryIO, content), inline=file.is_inline)
                 made = attach(user=user, draft=copy, file=new)
         except (OSError, FileRefused):
             continue  # it stays with the first draft

@@ -85,7 +85,7 @@ def _keep(request: HttpRequest, row: OutgoingMessage, form: DraftForm) -> Outgoi
     fields = form.fields_with(kept_html(row, form))
     version = form.cleaned_data["version"]
     saved = services.save_draft(user=request.user, draft=row, version=version, fields=fields)
-    request.kept_version = saved.version  # type: ignore[attr-defined] - a refusal after this names it
+    request.kept_version = saved.version  # type: ignore[attr-defined]  # a refusal names it
     return saved
 
 

@@ -5,7 +5,7 @@ Invariant: a draft's files are its author's; a picture is shown only made new, a
 
 from __future__ import annotations
 
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from django.contrib.auth.decorators import login_required
 from django.core.files.storage import storages
@@ -66,7 +66,9 @@ def upload(request: HttpRequest, outgoing_id: int) -> HttpResponse:
     """Attach `file` (one or more); `inline=1`: pictures of the text."""
     draft, made = find_draft(request, outgoing_id), []
     for file in request.FILES.getlist("file")[:UPLOADED]:
-        new = NewFile(file.name or "", file.content_type or "", file.file, inline=bool(request.POST.get("inline")))
+        new = NewFile(
+            file.name or "", file.content_type or "", cast(BinaryIO, file.file), inline=bool(request.POST.get("inline"))
+        )
         made.append(services.attach(user=request.user, draft=draft, file=new))
     used = sum(draft.attachments.values_list("size", flat=True))
     told = {"files": [_told(draft, one) for one in made], "free": max(0, size_limit(draft.email_account) - used)}
@@ -118,7 +120,7 @@ def picture(request: HttpRequest, outgoing_id: int, file_id: int) -> HttpRespons
 
 def _open(file: OutgoingAttachment) -> BinaryIO:
     if file.stored:
-        return storages["mail"].open(file.stored)  # type: ignore[return-value]
+        return cast(BinaryIO, storages["mail"].open(file.stored))
     if file.part is None:
         raise Http404
     return open_part(file.part)

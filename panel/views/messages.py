@@ -11,6 +11,7 @@ from drivers.errors import DriverError
 from mail.models import Message
 from mail.queries import visible_messages
 from panel.letters import make_letters
+from panel.outgoing import note_troubles
 from sync.parts import raw_source
 
 
@@ -27,6 +28,7 @@ def find_message(request: HttpRequest, message_id: int) -> Message:
 def message(request: HttpRequest, message_id: int) -> HttpResponse:
     """The opened message as a fragment; `remote=` (a token of ours) shows its remote pictures; `shut=1` shuts it."""
     found = find_message(request, message_id)
+    note_troubles([found])
     opened = [] if request.GET.get("shut") else [found.pk]
     letter = make_letters([found], opened, request.user, request.GET.get("remote", ""))[0]
     return render(request, "panel/_message.html", {"letter": letter, "thread": found.thread})

@@ -13,7 +13,7 @@ from mail.queries import Cursor, folders_of, neighbours, newer_threads, open_thr
 from panel.filters import ListAddress, read_address
 from panel.letters import fold, make_letters, opened_by_default
 from panel.lists import folder_label, list_context
-from panel.outgoing import rows_of_thread
+from panel.outgoing import answering, note_troubles
 from panel.rows import by_day, chips_of, make_rows
 from panel.services.doorbell import ring
 from panel.services.marks import mark_thread, request_sync
@@ -61,10 +61,10 @@ def _thread_context(request: HttpRequest, thread_id: int, address: ListAddress) 
     asked = request.GET.get("message", "")
     for message in opened.messages:
         message.email_account = opened.thread.email_account
+    note_troubles(opened.messages)
     letters = make_letters(
         opened.messages, opened_by_default(opened.messages, int(asked) if asked.isdigit() else None), request.user
     )
-    reply_to = next((one for one in reversed(opened.messages) if not one.is_draft), None)
     newer, older = neighbours(request.user, address.filters, opened.thread)
     return {
         "address": address,
@@ -74,9 +74,7 @@ def _thread_context(request: HttpRequest, thread_id: int, address: ListAddress) 
         "chips": chips_of([thread_id]).get(thread_id, []),
         "newer_url": address.thread_url(newer) if newer else "",
         "older_url": address.thread_url(older) if older else "",
-        "reply_to": reply_to,
-        "has_others": any(one.has_others for one in letters if one.message == reply_to),
-        "outgoing_rows": rows_of_thread(request.user, thread_id),
+        **answering(request.user, thread_id, letters),
         "folder_names": [folder_label(one) for one in folders_of(opened.messages[-1].pk)],
         "section": "email",
     }

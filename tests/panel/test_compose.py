@@ -282,6 +282,18 @@ def test_what_went_wrong_is_loud_and_says_what_to_do(desk: Any, state: str, word
     assert draft.state == (SendState.DRAFT if state == "failed" else SendState.QUEUED)
 
 
+def test_a_recipient_who_did_not_get_it_is_named_at_the_sent_message(desk: Any) -> None:
+    client, user, account = desk
+    draft = start_draft(user=user)
+    client.post(f"/compose/{draft.pk}/send/", typed(draft), headers=JSON)
+    stored = MessageFactory(email_account=account, is_outgoing=True)
+    OutgoingMessage.objects.filter(pk=draft.pk).update(state="filed", stored_message=stored)
+    draft.recipients.update(state="bounced", said="550 5.1.1 <b>unknown</b>")
+    page = client.get(f"/threads/{stored.thread_id}/").content.decode()
+    assert "did not get the email" in page and "&lt;b&gt;unknown" in page
+    assert "did not get the email" in client.get(f"/messages/{stored.pk}/").content.decode()
+
+
 def test_a_template_is_kept_and_filled_for_the_first_recipient(desk: Any) -> None:
     client, user, _account = desk
     ContactFactory(first_name="Ida", last_name="Lind", address="ida@customer.example")
