@@ -109,6 +109,28 @@ def _shared_with_you(row: Notification) -> Notice:
     return Notice(row, "users-round", _address(row), _("was shared with you"), detail, href=url)
 
 
+def _push_unreliable(row: Notification) -> Notice:
+    seconds = row.data.get("poll_seconds", 30)
+    detail = _("Its server did not announce new mail. Nothing was lost; we look every %(seconds)s seconds now.") % {
+        "seconds": seconds
+    }
+    url = _url("email_account", row.email_account_id)
+    return Notice(row, "clock", _address(row), _("may show new mail a little later."), detail, "warn", href=url)
+
+
+def _change_refused(row: Notification) -> Notice:
+    count, said = row.data.get("count", 1), str(row.data.get("said", ""))
+    subject = str(row.data.get("subject") or _("(no subject)"))
+    what = {
+        "delete": _("Its server refused to delete “%(subject)s”."),
+        "move": _("Its server refused to move “%(subject)s”."),
+    }.get(str(row.data.get("change")), _("Its server refused to mark “%(subject)s”.")) % {"subject": subject}
+    more = _("%(count)s emails are shown as the server has them.") % {"count": count}
+    detail = f"{what} {more} {_('It said: %(said)s') % {'said': said}}" if said else f"{what} {more}"
+    url = f"{reverse('panel:inbox')}?account={row.email_account_id}" if row.email_account_id else ""
+    return Notice(row, "circle-alert", _address(row), _("keeps its mail as it was."), detail, "warn", href=url)
+
+
 def _other(row: Notification) -> Notice:
     return Notice(row, "bell", _address(row), row.get_kind_display())
 
@@ -120,4 +142,6 @@ _SENTENCES = {
     Kind.DOWNLOAD_DONE.value: _download_done,
     Kind.DOMAIN_PROPOSAL.value: _domain_proposal,
     Kind.SHARED_WITH_YOU.value: _shared_with_you,
+    Kind.PUSH_UNRELIABLE.value: _push_unreliable,
+    Kind.CHANGE_REFUSED.value: _change_refused,
 }

@@ -53,6 +53,13 @@ def change_signature(email_account: EmailAccount, *, display_name: str, signatur
     return email_account
 
 
+def change_touching(email_account: EmailAccount, *, is_read_only: bool) -> EmailAccount:
+    """Whether changes made here stay here: while on, nothing is ever changed on its server; off, they are sent."""
+    email_account.is_read_only = is_read_only
+    email_account.save(update_fields=["is_read_only"])
+    return email_account
+
+
 @transaction.atomic
 def change_sending(email_account: EmailAccount, *, can_send: bool, is_default_sender: bool) -> EmailAccount:
     """Whether mail may be sent with it (only where a sending server is known), and the owner's default sender."""

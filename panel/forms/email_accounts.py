@@ -18,6 +18,7 @@ class EmailAccountForm(forms.Form):
     signature_html = forms.CharField(max_length=MAX_SIGNATURE, required=False)
     period = forms.ChoiceField(choices=Period.choices)
     auto_download = forms.BooleanField(required=False)
+    is_read_only = forms.BooleanField(required=False)
     folders = forms.ModelMultipleChoiceField(queryset=Folder.objects.none(), required=False)
     has_folders = forms.BooleanField(required=False)  # the tree was on the page
     can_send = forms.BooleanField(required=False)

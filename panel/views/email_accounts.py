@@ -64,6 +64,7 @@ def _save(account: EmailAccount, data: dict[str, Any]) -> None:
         account, display_name=data["display_name"], signature_html=clean_signature(data["signature_html"])
     )
     services.change_download(account, period=data["period"], auto_download=data["auto_download"])
+    services.change_touching(account, is_read_only=data["is_read_only"])
     services.change_sending(account, can_send=data["can_send"], is_default_sender=data["is_default_sender"])
     if data["has_folders"]:
         set_followed(account, [folder.pk for folder in data["folders"]])

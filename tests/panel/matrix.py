@@ -43,6 +43,8 @@ ROWS: dict[str, Row] = {
     "panel:inbox": ({}, "oooooool", "mmmmmmml"),
     "panel:thread": ({"thread_id": "thread_id"}, "oooonnnl", "mmmmmmml"),
     "panel:mark": ({"thread_id": "thread_id"}, "mmmmmmml", "rrrrnnnl"),
+    "panel:act": ({"thread_id": "thread_id"}, "mmmmmmml", "nnnnnnnl"),  # without a wish nothing is there
+    "panel:undo_moves": ({}, "mmmmmmml", "nnnnnnnl"),
     "panel:synchronize": ({}, "mmmmmmml", "rrrrrrrl"),
     "panel:message": ({"message_id": "message_id"}, "oooonnnl", "mmmmmmml"),
     "panel:message_body": ({"message_id": "message_id"}, "oooonnnl", "mmmmmmml"),
