@@ -1,7 +1,8 @@
 """Reports that come back for mail sent from here: whom it did not reach, and addresses that are invalid.
 
 Invariants: each stored message is looked at once (a BounceNote says so); a report changes a recipient only of a message
-that left from this mailbox and whose Message-ID it returns; a machine's reply is noted and never answered.
+that left from this mailbox to that address; a contact's address becomes invalid only by a report that returns our
+Message-ID, which a stranger cannot know; a machine's reply is noted and never answered.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ log = structlog.get_logger(__name__)
 LOOK_BACK = timedelta(days=7)
 CLOCKS = timedelta(hours=12)  # servers' clocks and whole seconds: a report may seem older than the mail it returns
 NEWEST = 20_000  # rows looked through at most, by primary key: a look every few seconds stays cheap
+GUESSED_WITHIN = timedelta(days=3)
 SLICE = 50
 _DAEMONS = ("mailer-daemon@", "postmaster@", "mdaemon@", "mail-daemon@", "bounce")
 _WORDS = ("undeliver", "delivery", "returned mail", "failure", "delayed", "not delivered")
@@ -125,9 +127,18 @@ def _note(message: Message, report: Report | None) -> bool:
 
 
 def _sent_here(message: Message, report: Report) -> OutgoingMessage | None:
-    """The message that the report returns, if it left from this mailbox."""
-    rows = OutgoingMessage.objects.filter(message_id__in=report.original_ids, email_account=message.email_account_id)
-    return rows.exclude(left_at__isnull=True, sent_at__isnull=True).first()
+    """The message that the report returns, if it left from this mailbox.
+
+    Odd reports return no header. Then it is the one message that was sent to that address lately, if there is one only.
+    """
+    rows = OutgoingMessage.objects.filter(email_account=message.email_account_id)
+    rows = rows.exclude(left_at__isnull=True, sent_at__isnull=True)
+    if report.original_ids:
+        return rows.filter(message_id__in=report.original_ids).first()
+    addresses = [one.address for one in report.failures]
+    lately = rows.filter(sent_at__gt=timezone.now() - GUESSED_WITHIN, recipients__address_key__in=addresses).distinct()
+    found = list(lately[:2]) if addresses else []
+    return found[0] if len(found) == 1 else None
 
 
 def _mark(outgoing: OutgoingMessage, report: Report) -> None:
@@ -141,7 +152,7 @@ def _mark(outgoing: OutgoingMessage, report: Report) -> None:
         recipient.state, recipient.decided_at = State.BOUNCED, timezone.now()
         recipient.said = f"{failure.status} {failure.said}".strip()[:500]
         recipient.save(update_fields=["state", "said", "decided_at"])
-        if failure.is_permanent:
+        if failure.is_permanent and outgoing.message_id in report.original_ids:  # nobody can forge that
             _invalidate(recipient.address_key, failure)
 
 

@@ -111,3 +111,16 @@ def test_an_invalid_address_that_writes_verifiably_is_valid_again(desk: Desk, se
     Message.objects.filter(subject="Hi").update(verdict="verified")
     assert bounces.trust_again() == 1
     assert ContactAddress.objects.get().invalid_since is None
+
+
+def test_a_report_without_the_returned_header_is_told_by_its_address_and_makes_nothing_invalid(
+    desk: Desk, sent: OutgoingMessage
+) -> None:
+    bare = DSN.replace(b"Message-ID:\r\n <0f1e@example.com>\r\n", b"")
+    assert comes_back(desk, bare) == 1
+    assert sent.recipients.get(address_key="ida@customer.example").state == "bounced"
+    assert ContactAddress.objects.get().invalid_since is None
+    desk.send(desk.write("ida@customer.example"))
+    desk.send(desk.write("ida@customer.example"))
+    assert comes_back(desk, bare.replace(b"Sorry.", b"Sorry again.")) == 1
+    assert OutgoingRecipient.objects.filter(state="bounced").count() == 1
