@@ -116,7 +116,9 @@ def _content(one: OutgoingAttachment) -> bytes:
     if one.part is None:
         raise NotBuilt(f"The attachment “{one.file_name}” is no longer there.")
     content = _from_server(one.part)
-    stored = storage.save(f"outgoing/{one.message_id % 1000}/{one.pk}-{get_random_string(10)}", ContentFile(content))
+    stored = storage.save(
+        f"outgoing/{one.message_id % 1000}/{one.message_id}-{get_random_string(10)}", ContentFile(content)
+    )
     OutgoingAttachment.objects.filter(pk=one.pk).update(stored=stored, size=len(content))
     return content
 

@@ -8,6 +8,8 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+import time_machine
+from django.core.files.storage import storages
 from django.utils import timezone
 
 from drivers.errors import ServerUnreachable
@@ -22,6 +24,7 @@ from outbox.errors import (
     NotAllowed,
     WrongState,
 )
+from outbox.leftovers import forget_leftovers
 from outbox.letter_html import for_editor, from_editor
 from outbox.models import OutgoingMessage, SendState
 from outbox.types import DraftFields, NewFile
@@ -304,3 +307,14 @@ def test_a_sent_mail_cannot_be_saved_as_a_draft_from_a_window_left_open(desk: De
     row = desk.send()
     with pytest.raises(WrongState):
         services.save_draft(user=desk.user, draft=row, version=row.version, fields=DraftFields(subject="late"))
+
+
+def test_files_of_a_mailbox_that_was_erased_do_not_stay(desk: Desk) -> None:
+    kept, gone = desk.write(), desk.write()
+    for draft in (kept, gone):
+        services.attach(user=desk.user, draft=draft, file=NewFile("a.txt", "text/plain", io.BytesIO(b"a")))
+    OutgoingMessage.objects.filter(pk=gone.pk).delete()
+    assert forget_leftovers() == 0
+    with time_machine.travel(timezone.now() + timedelta(hours=2)):
+        assert forget_leftovers() == 1
+    assert storages["mail"].exists(kept.attachments.get().stored)

@@ -19,6 +19,7 @@ from mail.tasks import erase_email_account
 from outbox import bounces
 from outbox import schedule as sending
 from outbox import tasks as sending_tasks
+from outbox.leftovers import forget_leftovers
 from panel.tasks import check_server
 from sync import schedule, tasks
 from sync.absences import erase_trash
@@ -81,3 +82,4 @@ def beat(count: int) -> None:
         erase_trash()
         trim_cache()
         bounces.trust_again()
+        forget_leftovers()
