@@ -14,6 +14,15 @@ document.addEventListener("click", (event) => {
   }
 });
 
+// The first stop of the keyboard leads past the rail and the list, whatever the main part of the page is called.
+document.querySelector("a.skip")?.addEventListener("click", (event) => {
+  const main = document.querySelector("main");
+  if (!main) return;
+  event.preventDefault();
+  main.tabIndex = -1;
+  main.focus();
+});
+
 document.addEventListener("keydown", (event) => {
   if (event.key !== "Escape") return;
   const menu = document.querySelector("details.menu[open]");
