@@ -6,7 +6,9 @@ Reads rows only. Invariant: a quote is cleaned without remote content, so openin
 from __future__ import annotations
 
 import uuid
+from datetime import UTC, tzinfo
 from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from mail.headers import clean_file_name
 from mail.models import Message, Part
@@ -20,8 +22,8 @@ def _pairs(found: Any) -> Pairs:
     return tuple((str(name), str(address)) for name, address in (found or [])[:500])
 
 
-def original_of(message: Message) -> Original:
-    """What is known of a stored message."""
+def original_of(message: Message, time_zone: str = "UTC") -> Original:
+    """What is known of a stored message; its date in the time zone of who answers (a name of the tz database)."""
     content = message.content
     people = content.recipients
     return Original(
@@ -29,7 +31,7 @@ def original_of(message: Message) -> Original:
         references=tuple(content.references),
         in_reply_to=content.in_reply_to,
         subject=message.subject,
-        sent_at=message.sent_at or message.received_at,
+        sent_at=(message.sent_at or message.received_at).astimezone(_zone(time_zone)),
         from_=_pairs(people.get("from")) or ((message.from_name, message.from_address),),
         reply_to=_pairs(people.get("reply_to")),
         to=_pairs(people.get("to")),
@@ -37,6 +39,13 @@ def original_of(message: Message) -> Original:
         is_outgoing=message.is_outgoing,
         is_verified=message.verdict == "verified",
     )
+
+
+def _zone(name: str) -> tzinfo:
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return UTC
 
 
 def answer_fields(original: Original, kind: str, own: frozenset[str]) -> dict[str, Any]:
@@ -53,7 +62,7 @@ def answer_fields(original: Original, kind: str, own: frozenset[str]) -> dict[st
     return fields
 
 
-def carried_parts(message: Message, kind: str) -> tuple[tuple[str, str], list[dict[str, Any]]]:
+def carried_parts(message: Message, kind: str, time_zone: str = "UTC") -> tuple[tuple[str, str], list[dict[str, Any]]]:
     """((quoted HTML, quoted text), fields of attachments) of an answer; `kind` "draft": the body itself, all parts.
 
     Pictures that the quote shows go along under new content ids; other parts only when it is forwarded or a draft.
@@ -68,7 +77,7 @@ def carried_parts(message: Message, kind: str) -> tuple[tuple[str, str], list[di
     if kind == "draft":
         return (_own_body(content.html, new_ids), content.text), files
     body = clean_quote(content.html, new_ids) if content.html else text_to_html(content.text)
-    original = original_of(message)
+    original = original_of(message, time_zone)
     return (replies.quote_html(original, body, kind), replies.quote_text(original, content.text, kind)), files
 
 

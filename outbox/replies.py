@@ -111,7 +111,7 @@ def quote_text(original: Original, text: str, kind: str) -> str:
 
 
 def attribution(original: Original) -> str:
-    """ "On 3 November 2026 at 10:12, Ida Lindqvist <ida@customer.example> wrote:" (in UTC, said so)."""
+    """ "On 3 November 2026 at 10:12, Ida Lindqvist <ida@customer.example> wrote:", the time zone named."""
     who = _shown(original.from_) or "somebody"
     if original.sent_at is None:
         return f"{who} wrote:"

@@ -73,7 +73,7 @@ def start_draft(
         for name, value in answer_fields(known, kind, frozenset(own)).items():
             setattr(draft, name, value)
         draft.save()
-        _carry(draft, original, kind)
+        _carry(draft, original, kind, user.time_zone)
     draft.save()
     return draft
 
@@ -85,9 +85,9 @@ def _sender_for(user: Any, original: Message | None) -> EmailAccount | None:
     return default_sender(user)
 
 
-def _carry(draft: OutgoingMessage, original: Message, kind: str) -> None:
+def _carry(draft: OutgoingMessage, original: Message, kind: str, time_zone: str) -> None:
     """Quote the original and carry its parts: pictures of the quote always, attachments when it is forwarded."""
-    quote, files = carried_parts(original, kind)
+    quote, files = carried_parts(original, kind, time_zone)
     draft.quoted_html, draft.quoted_text = quote
     OutgoingAttachment.objects.bulk_create([OutgoingAttachment(message=draft, **fields) for fields in files])
 
