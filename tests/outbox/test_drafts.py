@@ -71,6 +71,14 @@ def test_a_reply_goes_to_reply_to_and_quotes_without_anything_that_fetches_or_ru
     assert draft.needs_reply_to_check is False
 
 
+def test_the_quote_tells_the_time_where_the_person_is(desk: Desk, original: Message) -> None:
+    desk.user.time_zone = "Europe/Oslo"
+    draft = services.start_draft(user=desk.user, original=original, kind="reply")
+    assert "On 23 November 2026 at 11:00 CET, Ida" in draft.quoted_html
+    desk.user.time_zone = "No/Where"
+    assert "10:00 UTC" in services.start_draft(user=desk.user, original=original, kind="reply").quoted_text
+
+
 def test_a_reply_to_all_leaves_me_out_and_names_each_once(desk: Desk, original: Message) -> None:
     draft = services.start_draft(user=desk.user, original=original, kind="reply_all")
     assert draft.to == [["", "orders@customer.example"]]
