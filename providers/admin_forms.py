@@ -26,7 +26,7 @@ class DomainListField(forms.CharField):
         """Return normalised domains. Raises ValidationError naming the first line that is none."""
         if isinstance(value, list):
             return value
-        return [_clean(line) for line in super().to_python(value).splitlines()[:200] if line.strip()]
+        return [_clean(line) for line in (super().to_python(value) or "").splitlines()[:200] if line.strip()]
 
     def has_changed(self, initial: Any, data: Any) -> bool:
         """Compare what was meant, not how it was typed."""

@@ -27,7 +27,7 @@ def notifications(request: HttpRequest) -> HttpResponse:
 @require_POST
 def read_all(request: HttpRequest) -> HttpResponse:
     """Mark all as read; questions stay."""
-    services.mark_read(user=request.user)
+    services.mark_read(user=request.user)  # type: ignore[arg-type]
     return redirect("panel:notifications")
 
 
@@ -35,6 +35,6 @@ def read_all(request: HttpRequest) -> HttpResponse:
 @require_POST
 def dismiss(request: HttpRequest, notification_id: int) -> HttpResponse:
     """Put one piece of news away."""
-    if not services.dismiss(user=request.user, notification_id=notification_id):
+    if not services.dismiss(user=request.user, notification_id=notification_id):  # type: ignore[arg-type]
         raise Http404
     return redirect("panel:notifications")
