@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
+
+from django.core.cache import cache
+
+
+def ring_seldom(task: Any, ids: Iterable[int], *, seconds: int) -> None:
+    """Ring `task` for each of `ids`, at most once in `seconds`."""
+    for one in ids:
+        if cache.add(f"ring:{task.name}:{one}", 1, seconds):
+            task.delay_on_commit(one)
 
 
 def ring(task: Any, *ids: int) -> None:

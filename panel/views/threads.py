@@ -10,12 +10,13 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_POST
 
 from mail.queries import Cursor, folders_of, neighbours, newer_threads, open_thread, thread_page
+from outbox.tasks import read_drafts
 from panel.filters import ListAddress, read_address
 from panel.letters import fold, make_letters, opened_by_default
 from panel.lists import folder_label, list_context
 from panel.outgoing import answering, note_troubles
 from panel.rows import by_day, chips_of, make_rows
-from panel.services.doorbell import ring
+from panel.services.doorbell import ring, ring_seldom
 from panel.services.marks import mark_thread, request_sync
 from panel.templatetags.panel import day_label
 from sync.tasks import push_changes, sync_email_account
@@ -37,6 +38,8 @@ def inbox(request: HttpRequest) -> HttpResponse:
     if request.headers.get("HX-Request") and after:
         return render(request, "panel/_rows.html", context | {"is_more": True, "previous_label": day_label(after.at)})
     context |= list_context(request, address)
+    if address.filters.view == "drafts":  # what other programs left in the servers' Drafts
+        ring_seldom(read_drafts, [one.pk for one in context["rail"].accounts], seconds=30)
     fragment = request.headers.get("HX-Request") and "rows" in request.GET
     return render(request, "panel/_rows.html" if fragment else "panel/inbox.html", context)
 

@@ -171,7 +171,6 @@ function showDiscarding({ id, url, began = Date.now() }) {
 // What the composer's own page left for this one.
 const left = JSON.parse(sessionStorage.getItem(KEY) ?? "null");
 if (left && area) {
-  const age = Date.now() - left.at;
-  if (left.crm === "discarding" || age < 15000) show({ ...left, began: left.at });
+  if (left.crm === "discarding" || Date.now() - left.began < 15000) show(left);
   else sessionStorage.removeItem(KEY);
 }

@@ -7,9 +7,13 @@ const CLEAN = {
   FORBID_TAGS: ["style", "form", "input", "button", "textarea", "select", "option", "iframe", "object", "embed", "svg", "math", "video", "audio", "link", "meta", "base", "dialog"],
   FORBID_ATTR: ["id", "name", "srcset", "autofocus", "contenteditable", "popover", "hx-get", "hx-post"],
   ALLOW_DATA_ATTR: false,
-  ADD_URI_SAFE_ATTR: [],
-  ALLOWED_URI_REGEXP: /^(?:(?:https?|mailto|tel|cid):|data:image\/(?:png|jpe?g|gif|webp);base64,|\/compose\/\d+\/files\/\d+\/$)/i,
+  ALLOWED_URI_REGEXP: /^(?:(?:https?|mailto|tel|cid):|[^a-z]|[a-z+.-]+(?:[^a-z+.\-:]|$))/i, // DOMPurify's own, fewer schemes
 };
+
+DOMPurify.addHook("afterSanitizeAttributes", (node) => {
+  for (const name of ["position", "z-index"]) node.style?.removeProperty(name); // nothing stands over our controls
+  if (node.style && node.getAttribute("style") === "") node.removeAttribute("style");
+});
 
 /** Clean HTML as a fragment. A fragment of a foreign document would keep its base; it is brought over. */
 export const clean = (html) => document.importNode(DOMPurify.sanitize(html, CLEAN), true);
@@ -22,7 +26,7 @@ const TOOLS = {
 };
 
 export class Editor {
-  constructor({ changed, upload, upload_inline }) {
+  constructor({ changed, pictures }) {
     this.pane = document.getElementById("editor-pane");
     this.text = document.getElementById("text");
     this.html = document.getElementById("html");
@@ -37,13 +41,12 @@ export class Editor {
     this.squire.addEventListener("input", changed);
     this.squire.addEventListener("pathChange", () => this.showState());
     this.text.addEventListener("input", changed);
-    this.squire.addEventListener("willPaste", (event) => this.pasted(event.detail?.fragment ?? event.detail?.detail?.fragment));
+    this.squire.addEventListener("willPaste", (event) => this.pasted(event.detail.fragment));
     this.squire.addEventListener("pasteImage", (event) => {
       const items = event.detail?.clipboardData?.items ?? [];
-      upload_inline([...items].filter((one) => one.type.startsWith("image/")).map((one) => one.getAsFile()).filter(Boolean));
+      pictures([...items].filter((one) => one.type.startsWith("image/")).map((one) => one.getAsFile()).filter(Boolean));
     });
     this.changed = changed;
-    this.upload = upload;
     this.pane.addEventListener("click", (event) => event.target === this.pane && !this.isPlain && this.squire.focus().moveCursorToEnd());
     this.listenToTools();
   }

@@ -30,6 +30,7 @@ export class Files {
       this.remove(button);
     });
     this.listenToDrags(composer);
+    composer.addEventListener("paste", (event) => this.pasted(event), true);
   }
 
   get count() {
@@ -55,6 +56,17 @@ export class Files {
       this.inline(shown);
       this.attach(files.filter((one) => !shown.includes(one)));
     }, true);
+  }
+
+  /** Files that are pasted: pictures into formatted text are the editor's, all else is attached. */
+  pasted(event) {
+    const files = [...(event.clipboardData?.files ?? [])];
+    const isText = document.body.hasAttribute("data-plain") || !event.target.closest?.(".editor-root");
+    const others = files.filter((one) => isText || !PICTURE.test(one.type));
+    if (!others.length) return;
+    event.preventDefault();
+    event.stopPropagation();
+    this.attach(others);
   }
 
   attach(files) {

@@ -6,7 +6,7 @@ const KEY = "crm-outgoing"; // what the next page of this tab has to show
 /** Tell what happened: closed, queued, discarding. On a page of its own the next page is told, and `back` is gone to. */
 export function tell(kind, detail = {}) {
   if (isFramed) return window.parent.postMessage({ crm: kind, ...detail }, location.origin);
-  if (kind !== "closed") sessionStorage.setItem(KEY, JSON.stringify({ crm: kind, at: Date.now(), ...detail }));
+  if (kind !== "closed") sessionStorage.setItem(KEY, JSON.stringify({ crm: kind, began: Date.now(), ...detail }));
   location.assign(detail.back || "/");
 }
 

@@ -70,6 +70,11 @@ export class People {
     if (isChange) this.keep();
   }
 
+  replace(text) {
+    this.pairs = [];
+    this.add(text, false);
+  }
+
   remove(place) {
     const [pair] = this.pairs.splice(place, 1);
     this.draw();

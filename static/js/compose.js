@@ -24,7 +24,7 @@ let running = null;
 
 const people = Object.fromEntries(["to", "cc", "bcc"].map((name) => [name, new People(document.querySelector(`[data-line=${name}]`), composer.dataset.people, changed)]));
 const files = new Files({ composer, token, changed: touched, placed: (url, name) => editor.picture(url, name) });
-const editor = new Editor({ changed, upload_inline: (found) => files.inline(found) });
+const editor = new Editor({ changed, pictures: (found) => files.inline(found) });
 const quote = form.elements.quote; // absent, or the checkbox
 
 function touched() {
@@ -191,6 +191,7 @@ function ask(questions, extra) {
 async function close() {
   if (isLeaving) return;
   for (const line of Object.values(people)) line.take();
+  if (files.running) return note("problem", say("uploads_run"));
   if (isUntouched && !files.count) {
     isLeaving = true;
     await post(`${form.action}discard/`, new FormData()).catch(() => null);
@@ -245,6 +246,7 @@ composer.addEventListener("click", async (event) => {
   else if ("openQuote" in dataset) openQuote(button);
 });
 document.addEventListener("keydown", (event) => {
+  if (!composer.isConnected) return; // a thread took its place
   if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
     event.preventDefault();
     send();
@@ -295,6 +297,8 @@ function showLine(name, isAsked = false) {
   if (isAsked) people[name].input.focus();
 }
 
+document.addEventListener("htmx:before:swap", () => save()); // a row of the list beside may take the composer's place
+
 // Crash, closed tab, lost line: what was typed is saved while the page goes, else kept here.
 window.addEventListener("pagehide", () => {
   if (!isDirty || isLeaving || isStuck) return;
@@ -308,9 +312,9 @@ function restore() {
   const found = JSON.parse(localStorage.getItem(STORE) ?? "null");
   if (!found) return;
   localStorage.removeItem(STORE);
-  if (Number(found.version) !== Number(form.elements.version.value)) return; // it was saved after all, or overtaken
+  form.elements.version.value = found.version; // where it was changed elsewhere since, the server says so and both are kept
   form.elements.subject.value = found.subject ?? "";
-  for (const name of ["to", "cc", "bcc"]) people[name].add(found[name] ?? "");
+  for (const name of ["to", "cc", "bcc"]) people[name].replace(found[name] ?? "");
   editor.setHTML(found.html ?? "");
   editor.text.value = found.text ?? "";
   editor.setPlain(found.is_plain === "1");

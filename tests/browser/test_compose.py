@@ -191,6 +191,51 @@ def test_escape_closes_and_keeps_and_an_untouched_draft_leaves_nothing(open_page
     assert OutgoingMessage.objects.get().subject == "Kept"
 
 
+def test_tables_and_quotes_stay_intact_and_a_pasted_picture_comes_in(open_page: Any) -> None:
+    user, _account = believable()
+    draft = start_draft(user=user)
+    html = (
+        '<table width="300" border="1"><tbody><tr><td colspan="2" align="center" style="background-color: #eef">Lot 1</td></tr>'
+        '</tbody></table><blockquote type="cite"><div>The 14th?</div></blockquote>'
+    )
+    save_draft(user=user, draft=draft, version=draft.version, fields=DraftFields(html=html))
+    page = open_page(user, f"/compose/{draft.pk}/")
+    page.wait_for_selector(READY)
+    page.locator(".editor-root blockquote").click()
+    page.keyboard.type("Yes: ")
+    page.locator(".editor-root").evaluate(
+        """async (root) => { const canvas = document.createElement("canvas"); canvas.width = canvas.height = 8;
+        const blob = await new Promise((done) => canvas.toBlob(done, "image/png"));
+        const data = new DataTransfer(); data.items.add(new File([blob], "site.png", {type: "image/png"}));
+        root.dispatchEvent(new ClipboardEvent("paste", {clipboardData: data, bubbles: true, cancelable: true})) }"""
+    )
+    page.locator(".editor-root img").wait_for()
+    wait_saved(page)
+    draft.refresh_from_db()
+    for piece in ('width="300"', 'colspan="2"', 'align="center"', "background-color", 'type="cite"', "cid:"):
+        assert piece in draft.html, piece
+    assert "Yes: " in draft.html.replace("&nbsp;", " ")
+
+
+def test_the_full_page_sends_and_its_undo_waits_where_one_lands(open_page: Any) -> None:
+    user, _account = believable()
+    draft = start_draft(user=user)
+    page = open_page(user, f"/compose/{draft.pk}/", width=390, height=844)
+    page.wait_for_selector(READY)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    page.locator("#to-typed").fill("ida@customer.example")
+    page.locator("#subject-line").fill("Lanterns")
+    page.locator("#send").click()
+    page.locator("#outgoing .toast [data-undo-send]").wait_for()
+    assert "/compose/" not in page.url
+    page.locator("#outgoing [data-undo-send]").click()
+    page.frame_locator("iframe.dock").locator(READY).wait_for()
+    draft.refresh_from_db()
+    assert draft.state == SendState.DRAFT and draft.subject == "Lanterns"
+    box = page.locator("iframe.dock").bounding_box()
+    assert (box["width"], box["height"]) == (390, 844), "the whole of a small screen"
+
+
 def written(user: Any, thread: Thread) -> OutgoingMessage:
     """An answer in the making."""
     draft = start_draft(

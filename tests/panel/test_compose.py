@@ -15,7 +15,7 @@ from PIL import Image
 from mail.models import Correspondent, MessageAddress
 from outbox.models import OutgoingMessage, SendState
 from outbox.services import start_draft
-from tests.factories import ContactFactory, EmailAccountFactory, MessageFactory, ShareFactory, UserFactory
+from tests.factories import ContactFactory, EmailAccountFactory, MessageFactory, PartFactory, ShareFactory, UserFactory
 
 pytestmark = pytest.mark.django_db
 JSON = {"Accept": "application/json"}
@@ -75,6 +75,28 @@ def test_an_answer_quotes_threads_and_goes_to_the_sender(desk: Any) -> None:
     assert "Quoted text" in client.get(f"/compose/{draft.pk}/").content.decode()
     thread = client.get(f"/threads/{message.thread_id}/").content.decode()
     assert f"/compose/{draft.pk}/" in thread, "the draft stands in its thread"
+
+
+def test_a_forward_takes_the_attachments_along_and_begins_with_nobody(desk: Any) -> None:
+    client, _user, account = desk
+    message = MessageFactory(email_account=account, subject="Lamps", text="See the drawing")
+    part = PartFactory(message=message, file_name="drawing.pdf")
+    client.post(reverse("panel:compose_new"), {"kind": "forward", "original": message.pk})
+    draft = OutgoingMessage.objects.get()
+    assert draft.subject == "Fwd: Lamps" and draft.to == [] and draft.in_reply_to == ""
+    assert draft.attachments.get().part == part
+    assert "drawing.pdf" in client.get(f"/compose/{draft.pk}/?frame=1").content.decode()
+
+
+def test_the_tab_of_drafts_asks_the_servers_for_what_other_programs_left(
+    desk: Any, doorbell: Any, django_capture_on_commit_callbacks: Any
+) -> None:
+    client, _user, account = desk
+    with django_capture_on_commit_callbacks(execute=True):
+        client.get("/?view=drafts")
+        client.get("/?view=drafts")
+    rung = [one for one in doorbell.rung if one.name == "outbox.tasks.read_drafts"]
+    assert [one.args for one in rung] == [(account.pk,)], "once in thirty seconds"
 
 
 def test_a_save_tells_its_time_and_version_and_keeps_odd_addresses(desk: Any) -> None:
