@@ -6,18 +6,19 @@ import argparse
 import sys
 from collections.abc import Callable
 
-from bench import panel, poll, sync
+from bench import panel, poll, push, sync
 
 BENCHES: dict[str, tuple[Callable[[int], bool], int, str]] = {
     "sync": (sync.run, 10_000, "the first download of a mailbox, beside mbsync"),
     "poll": (poll.run, 10_000, "a look at a mailbox in which nothing happened, beside mbsync"),
+    "push": (push.run, 100, "new mail in idle mailboxes on one listener; --messages is the number of mailboxes"),
     "panel": (panel.run, 100_000, "server time and queries of the pages"),
 }
 
 
 def main() -> int:
     """The exit code: 1 when something measured was wrong."""
-    said = "\n".join(f"  {name:8}{what} ({count:,} messages)" for name, (_run, count, what) in BENCHES.items())
+    said = "\n".join(f"  {name:8}{what} ({count:,})" for name, (_run, count, what) in BENCHES.items())
     parser = argparse.ArgumentParser(
         prog="script/bench", description=said, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -24,7 +24,10 @@ from drivers.imap.syntax import show
 from drivers.types import Login, ServerAddress
 
 RENEW_SECONDS = 600.0  # the RFC allows 29 minutes, but lines through address translation die unnoticed before that
-ANSWER_SECONDS = 30.0  # for a renewal
+# After news a line is renewed soon, then less and less often: a server may miss what comes while it puts the line back
+# to sleep (Dovecot 2.3 with imap_hibernate_timeout does, measured), and a renewal makes it look.
+SOON = (2.0, 15.0, 120.0)
+ANSWER_SECONDS = 10.0  # for a renewal
 MAX_LINE = 8192  # bytes: nothing that matters here is longer
 READ_AT_ONCE = 65_536  # bytes per call
 IDLES_AT_ONCE = 5  # times that a server may end IDLE by itself in a row
@@ -49,6 +52,7 @@ class ImapPushChannel(PushChannel):
         self._is_idling = False
         self._is_renewing = False  # DONE or IDLE was sent, its answer has not come
         self._ended = 0  # IDLEs in a row that the server ended
+        self._calm = 1  # renewals since the last news
         self.due_at = 0.0
 
     def open(self) -> None:
@@ -108,6 +112,7 @@ class ImapPushChannel(PushChannel):
         if self._is_renewing:
             self._lost("The server no longer answers.", kind="timeout")
         self._is_renewing = True
+        self._calm += 1
         self.due_at = time.monotonic() + ANSWER_SECONDS
         self._send(b"DONE\r\n")
 
@@ -117,7 +122,8 @@ class ImapPushChannel(PushChannel):
         """One line of the server; True for news."""
         if line.startswith(b"+"):
             self._is_idling, self._is_renewing = True, False
-            self.due_at = time.monotonic() + self._renew_seconds
+            soon = SOON[self._calm] if self._calm < len(SOON) else self._renew_seconds
+            self.due_at = time.monotonic() + min(soon, self._renew_seconds)
             return False
         if line.startswith(b"* "):
             if line[2:5].upper() == b"BYE":
@@ -127,7 +133,9 @@ class ImapPushChannel(PushChannel):
                     raise error
                 self._lost("The server said goodbye.", said=show(line[6:]))
             if _NEWS.match(line):
-                self._ended = 0
+                self._ended = self._calm = 0
+                if not self._is_renewing:
+                    self.due_at = min(self.due_at, time.monotonic() + SOON[0])
                 return True
             return False
         if line.startswith(b"p%d " % self._number):
