@@ -115,7 +115,7 @@ def _work(row: OutgoingMessage, holder: str) -> None:
         elif row.sent_at is not None:
             _after_sending(driver, row, holder)
         else:
-            OutgoingMessage.objects.filter(pk=row.pk).update(server_due_at=None)
+            OutgoingMessage.objects.filter(pk=row.pk, server_due_at=row.server_due_at).update(server_due_at=None)
 
 
 def _without_mailbox(row: OutgoingMessage) -> None:
@@ -130,7 +130,8 @@ def _without_mailbox(row: OutgoingMessage) -> None:
 
 
 def _after_sending(driver: MailboxDriver, row: OutgoingMessage, holder: str) -> None:
-    """Sent copy, marks, the draft that is of no more use; then *filed*."""
+    """Sent copy, marks, the draft that is of no more use; then *filed*. What says that work is due goes last."""
+    due = row.server_due_at
     if row.sent_copy == SentCopy.WAITING:
         if not Folder.objects.filter(email_account=row.email_account, role="sent", gone_at__isnull=True).exists():
             raise FolderGone("the server has no Sent folder that we know of")
@@ -142,10 +143,10 @@ def _after_sending(driver: MailboxDriver, row: OutgoingMessage, holder: str) -> 
     mark_original(row)
     server_drafts.remove(driver, row)
     done = OutgoingMessage.objects.filter(pk=row.pk)
-    done.update(server_due_at=None, server_attempts=0)
     if row.sent_copy == SentCopy.FILED:
         done.filter(state=SendState.SENT).update(state=SendState.FILED)
         _forget_bytes(row)
+    done.filter(server_due_at=due).update(server_due_at=None, server_attempts=0)  # unless more became due meanwhile
 
 
 def _forget_bytes(row: OutgoingMessage) -> None:

@@ -346,3 +346,14 @@ def test_an_uncertain_mail_that_sync_finds_later_is_sent(make_desk: Callable[...
     row.refresh_from_db()
     assert row.state == SendState.FILED and row.stored_message is not None
     assert len(desk.smtp.messages) == 1 and len(desk.in_folder("Sent")) == 1
+
+
+def test_a_worker_killed_just_before_the_end_leaves_the_work_due(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    def killed(row: OutgoingMessage) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("outbox.mailbox_work._forget_bytes", killed)
+    with pytest.raises(KeyboardInterrupt):
+        desk.send()
+    row = OutgoingMessage.objects.get()
+    assert row.server_due_at is not None and row.raw
