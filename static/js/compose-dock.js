@@ -6,7 +6,21 @@ const area = document.getElementById("outgoing");
 const token = () => JSON.parse(document.body.getAttribute("hx-headers:inherited") ?? "{}")["X-CSRFToken"];
 const post = (url, data = {}, more = {}) =>
   fetch(url, { method: "POST", body: new URLSearchParams(data), headers: { Accept: "application/json", "X-CSRFToken": token() }, ...more });
-const news = () => document.dispatchEvent(new CustomEvent("crm:news", { detail: {} }));
+const news = () => {
+  document.dispatchEvent(new CustomEvent("crm:news", { detail: {} }));
+  answers();
+};
+
+/** Drafts and unfinished answers under the open thread, as they are now. */
+async function answers() {
+  const old = document.getElementById("answers");
+  if (!old) return;
+  const page = await fetch(location.href, { headers: { "HX-Request": "true" } }).catch(() => null);
+  if (!page?.ok) return;
+  const fresh = new DOMParser().parseFromString(await page.text(), "text/html").getElementById("answers");
+  const here = document.getElementById("answers");
+  if (fresh && here && here.dataset.thread === fresh.dataset.thread && !here.contains(document.activeElement)) here.replaceWith(document.adoptNode(fresh));
+}
 let opener = null;
 
 const dock = () => document.querySelector("iframe.dock");
@@ -82,7 +96,7 @@ function showSending({ id, seconds, to, at, began = Date.now() }) {
   const word = (name, value) => { text.textContent = text.dataset[name].replace("%s", () => value); };
   word(at ? "later" : "sending", at || to);
   const until = began + (at ? 8 : seconds) * 1000;
-  const tick = setInterval(() => {
+  const step = () => {
     const left = Math.ceil((until - Date.now()) / 1000);
     if (!at) count.textContent = left > 0 ? count.dataset.in.replace("%s", left) : "";
     if (left > 0) return;
@@ -90,10 +104,12 @@ function showSending({ id, seconds, to, at, began = Date.now() }) {
     sessionStorage.removeItem(KEY);
     if (at) toast.remove();
     else follow();
-  }, 250);
+  };
+  const tick = setInterval(step, 250);
   const follow = () => {
     for (const button of toast.querySelectorAll("button")) button.remove();
     delete toast.dataset.undo;
+    count.textContent = "";
     word("now", to);
     watch(id, toast, () => word("sent", to));
   };
@@ -113,6 +129,7 @@ function showSending({ id, seconds, to, at, began = Date.now() }) {
   });
   if (at) toast.querySelector("[data-send-now]").remove();
   area.append(toast);
+  step();
 }
 
 /** Ask until it is known what became of it; what needs a person is said loudly. */

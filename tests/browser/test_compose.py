@@ -121,6 +121,7 @@ def test_an_answer_quotes_the_original_and_a_forgotten_attachment_is_asked_about
     assert "attachment" in frame.locator("#ask-questions").text_content()
     frame.locator("#ask [data-yes]").click()
     page.locator("#outgoing .toast").wait_for()
+    page.locator("#answers .row:has-text('Waiting to be sent')").wait_for()
     draft = OutgoingMessage.objects.get()
     assert draft.state == SendState.QUEUED and draft.original is not None and draft.in_reply_to
     assert draft.quoted_html == "" and "blockquote" in draft.html
