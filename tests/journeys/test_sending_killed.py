@@ -140,7 +140,7 @@ def sends_through_kills(here: Installation, dovecot: Dovecot, count: int) -> tup
     assert len(rows) == count
     assert max(times.values()) == 1, "a mail left twice"
     lost = [identity for identity, state, _c, _m in rows if state in ("sent", "filed") and not times[identity]]
-    hidden = [identity for identity, state, _c, _m in rows if times[identity] and state not in ("filed", "uncertain")]
+    hidden = [row for row in rows if times[row[0]] and row[1] not in ("filed", "uncertain")]
     assert not lost and not hidden, (lost, hidden)
     states = Counter(state for _i, state, _c, _m in rows)
     assert set(states) <= {"filed", "uncertain"}
