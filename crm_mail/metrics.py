@@ -16,7 +16,7 @@ from prometheus_client.registry import Collector
 
 from accounts.models import AccountState, EmailAccount, MailboxSetup
 from mail.models import Change, Copy, Folder, Message
-from sync.models import Heartbeat
+from sync.models import Heartbeat, Listening
 
 CACHE_SECONDS = 10
 
@@ -64,7 +64,7 @@ class _Rows(Collector):
         yield _one("on_server", "Messages in scope on the servers at their last enumeration.", on_server or 0)
 
     def _waiting(self) -> Iterator[GaugeMetricFamily]:
-        changes = Change.objects.filter(done_at__isnull=True)
+        changes = Change.objects.filter(done_at__isnull=True, email_account__is_read_only=False)
         found = changes.aggregate(count=Count("id"), oldest=Min("created_at"))
         yield _one("changes_to_push", "Local changes on their way to a server.", found["count"])
         yield _one("oldest_change_seconds", "Age of the oldest of them.", _age(found["oldest"]))
@@ -72,7 +72,12 @@ class _Rows(Collector):
         yield _one("messages_to_index", "Messages that search does not find yet.", unindexed)
 
     def _alive(self) -> Iterator[GaugeMetricFamily]:
-        ages = {name: _age(at) for name, at in Heartbeat.objects.values_list("name", "at")}
+        kinds = Heartbeat.objects.exclude(name__contains=":")  # one of many listeners has a row with its own name
+        ages = {name: _age(at) for name, at in kinds.values_list("name", "at")}
+        lines = Listening.objects.filter(opened_at__isnull=False).count()
+        yield _one("lines_standing", "Mailboxes watched by a listener.", lines)
+        polled = dict(Listening.objects.filter(polled_until__gt=timezone.now()).values_list("reason").annotate(Count("pk")))
+        yield _by("mailboxes_polled", "Mailboxes whose server has no use for push, by reason.", "reason", polled)
         yield _by("heartbeat_age_seconds", "Seconds since a kind of process was last alive.", "process", ages)
 
 

@@ -72,7 +72,8 @@ class Plan:
         demo = ["-m", "demo.server", "--data", str(self.data / "demo")]
         demo += ["--imap-port", str(self.imap_port), "--smtp-port", str(self.smtp_port)]
         children = [("demo", python + demo)] if self.has_demo else []
-        children += [("web", python + web), ("worker", python + worker), ("tick", [*python, "manage.py", "tick"])]
+        children += [("web", python + web), ("worker", python + worker)]
+        children += [("tick", [*python, "manage.py", "tick"]), ("listener", [*python, "manage.py", "listen"])]
         return children
 
     def prepare_command(self) -> list[str]:

@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 SERVICES: dict[str, Any] = COMPOSE["services"]
-OWN = ("migrate", "web", "worker", "tick")
+OWN = ("migrate", "web", "worker", "tick", "listener")
 COMMANDS = {path.stem for path in ROOT.glob("*/management/commands/*.py")}
 
 
