@@ -136,7 +136,11 @@ def corpus() -> Path:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """`long` tests run only when asked for with -m long (or by their own path)."""
+    """`long` tests run only when asked for with -m long (or by their own path); browser tests come last.
+
+    The browser's event loop stays in its process, and Django's test client refuses to work beside a running loop.
+    """
+    items.sort(key=lambda item: item.get_closest_marker("browser") is not None)
     for item in items:
         if item.get_closest_marker("long") and "long" not in (item.config.option.markexpr or ""):
             item.add_marker(pytest.mark.skip(reason="long: run with -m long"))
