@@ -32,7 +32,7 @@ def inbox(request: HttpRequest) -> HttpResponse:
         page = newer_threads(request.user, address.filters, until)
     else:
         page = thread_page(request.user, address.filters, after)
-    context = {"address": address, "page": page, "days": by_day(make_rows(page.threads, address))}
+    context: dict[str, Any] = {"address": address, "page": page, "days": by_day(make_rows(page.threads, address))}
     if request.headers.get("HX-Request") and until:
         return render(request, "panel/_days.html", context)
     if request.headers.get("HX-Request") and after:
