@@ -133,7 +133,7 @@ def _keep(changes: list[Change], messages: Sequence[Message]) -> Moved:
 def take_back(change_ids: Iterable[int], *, user: Any = None) -> Moved:
     """Undo moves and deletes: rows not begun go, for the others a row leads back; deleted messages are shown again."""
     rows = list(
-        Change.objects.select_for_update()
+        Change.objects.select_for_update(of=("self",))
         .filter(pk__in=list(change_ids), kind__in=("move", "delete"), failed_reason="")
         .select_related("message", "source", "target")
         .order_by("pk")
