@@ -64,6 +64,57 @@ document.addEventListener("htmx:after:swap", () => {
   refresh();
 });
 
+// A letter that takes longer than 300 ms shows its shape. What stood there before comes back if nothing arrives.
+const SLOW = 300; // ms
+let waiting = 0;
+function showShape() {
+  const pane = letter();
+  if (!pane || pane.classList.contains("is-waiting")) return;
+  const shape = document.createElement("div");
+  shape.className = "letter-in letter-shape";
+  shape.setAttribute("aria-hidden", "true");
+  for (let line = 0; line < 9; line += 1) shape.append(Object.assign(document.createElement("i"), { className: "skel" }));
+  pane.append(shape);
+  pane.classList.add("is-waiting");
+  pane.setAttribute("aria-busy", "true");
+}
+function hideShape() {
+  clearTimeout(waiting);
+  const pane = letter();
+  if (!pane?.classList.contains("is-waiting")) return;
+  pane.classList.remove("is-waiting");
+  pane.removeAttribute("aria-busy");
+  pane.querySelector(".letter-shape")?.remove();
+}
+const asksForLetter = (event) => event.target.closest?.("[hx-target='#letter']")?.getAttribute("hx-swap") === "outerHTML";
+let before = null;
+document.addEventListener("htmx:before:request", (event) => {
+  if (!asksForLetter(event)) return;
+  clearTimeout(waiting);
+  before = letter();
+  waiting = setTimeout(showShape, SLOW);
+});
+// Other swaps (the context column, news) say nothing about the letter.
+document.addEventListener("htmx:after:swap", () => {
+  if (letter() !== before) hideShape();
+});
+for (const name of ["htmx:error", "htmx:response:error"]) {
+  document.addEventListener(name, (event) => {
+    if (asksForLetter(event)) hideShape();
+  });
+}
+
+// Mail that arrived in the open thread: said beside the letter, shown when asked for.
+function tellArrived() {
+  const line = document.querySelector("#arrived");
+  const row = document.getElementById(`row-${letter()?.dataset.thread}`);
+  const more = Number(row?.dataset.count) - Number(letter()?.dataset.count);
+  if (!line || !(more > 0)) return;
+  const link = line.querySelector("a");
+  link.textContent = more === 1 ? line.dataset.one : line.dataset.many.replace("#", more);
+  link.hidden = false;
+}
+
 // News: the first rows are asked for again and morphed in, so that focus, scroll and menus stay.
 let isDirty = false;
 async function refresh() {
@@ -81,6 +132,7 @@ async function refresh() {
   else url.searchParams.set("rows", "1");
   await htmx.ajax("GET", url.pathname + url.search, { target: has_more ? "#first-rows" : "#rows", swap: "innerMorph" });
   markOpen();
+  tellArrived();
 }
 document.addEventListener("crm:news", refresh);
 document.addEventListener("visibilitychange", () => {
