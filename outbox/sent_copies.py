@@ -59,6 +59,11 @@ def file_copy(driver: MailboxDriver, row: OutgoingMessage, is_mine: Callable[[],
                 copy_error="the server files sent mail by itself, and this one is not there",
             )
         return
+    if not found and row.email_account.is_read_only:
+        OutgoingMessage.objects.filter(pk=row.pk).update(
+            sent_copy=SentCopy.UNAVAILABLE, copy_error="this mailbox is set never to be changed"
+        )
+        return
     if not found:
         raw = raw_of(row)
         if not is_mine():

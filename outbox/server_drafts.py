@@ -40,7 +40,9 @@ _ID = re.compile(r"[!-;=?-~]{3,290}")
 
 
 def drafts_folder(email_account: EmailAccount) -> Folder | None:
-    """The server's Drafts folder."""
+    """The server's Drafts folder; None where there is none, or where the mailbox must never be changed."""
+    if email_account.is_read_only:
+        return None
     rows = Folder.objects.filter(email_account=email_account, role="drafts", gone_at__isnull=True, is_selectable=True)
     return rows.order_by("pk").first()
 

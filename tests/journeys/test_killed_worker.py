@@ -16,7 +16,7 @@ from tests.servers.proxy import Mischief, Proxy
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(600)]
 ANNA = "anna@example.com"
 KILLS = 20
-COUNT = 8000
+COUNT = 12_000
 
 
 def test_twenty_kills_lose_nothing_and_store_nothing_twice(
@@ -27,7 +27,7 @@ def test_twenty_kills_lose_nothing_and_store_nothing_twice(
     server.add_messages(ANNA, "INBOX", letters(COUNT, seed=20))
     here = install()
     login = server.login(ANNA)
-    with Proxy(server.port, Mischief(bytes_per_second=400_000)) as proxy:
+    with Proxy(server.port, Mischief(bytes_per_second=250_000)) as proxy:
         slow = server.address()
         here.connect(slow.__class__(**{**_fields(slow), "port": proxy.port}), login, ANNA)
         landed = 0

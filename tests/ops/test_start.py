@@ -124,7 +124,7 @@ def test_it_starts_ends_and_starts_again_without_preparing_anything(start: Calla
     assert "create_administrator" in first.text()
     assert first.get("/accounts/login/") == 200
     first.wait_for(lambda: first.get("/readyz") == 200, "readiness")
-    assert len(first.children()) == 3
+    assert len(first.children()) == 4
     assert first.stop() < 5
     assert first.process.returncode == 0
     assert first.children() == {}
@@ -144,7 +144,7 @@ def test_a_dead_child_comes_back_and_a_killed_supervisor_leaves_no_orphan(start:
     instance.wait_for(lambda: "The web ended (-9)" in instance.text(), "the notice")
     instance.wait_for(lambda: instance.get("/healthz") == 200, "the web process coming back")
     assert web not in instance.children()
-    assert len(instance.children()) == 3
+    assert len(instance.children()) == 4
     instance.stop(signal.SIGKILL)
     deadline = time.monotonic() + 10
     while instance.children() and time.monotonic() < deadline:

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
+from accounts.models import EmailAccount
 from drivers import errors
 from mail.models import Change, Copy, Message
-from outbox import delivery, outcome, schedule, services
+from outbox import delivery, outcome, schedule, server_drafts, services
 from outbox.models import OutgoingMessage, OutgoingRecipient, SendState, SentCopy
 from outbox.policy import Trouble
 from tests.outbox.conftest import Desk
@@ -357,3 +358,16 @@ def test_a_worker_killed_just_before_the_end_leaves_the_work_due(desk: Desk, mon
         desk.send()
     row = OutgoingMessage.objects.get()
     assert row.server_due_at is not None and row.raw
+
+
+def test_a_mailbox_that_is_never_to_be_changed_gets_no_copy_and_no_draft(desk: Desk) -> None:
+    EmailAccount.objects.update(is_read_only=True)
+    draft = desk.write()
+    draft = OutgoingMessage.objects.get(pk=draft.pk)
+    with desk.mail.driver() as driver:
+        server_drafts.keep(driver, draft)
+    row = desk.send(draft)
+    assert len(desk.smtp.messages) == 1, "it is sent all the same"
+    assert row.sent_copy == SentCopy.UNAVAILABLE and "never to be changed" in row.copy_error
+    assert desk.in_folder("Sent") == [] and desk.in_folder("Drafts") == []
+    assert not [call for call in desk.mail.calls if call.startswith(("append", "replace_draft", "delete", "set_flags"))]
