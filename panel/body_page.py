@@ -18,7 +18,10 @@ from mail.plain_html import text_to_html
 from mail.quotes import split_quote, split_quote_html
 from mail.sanitize import sanitize_html
 
-_COLOURED = re.compile(r"(?i)bgcolor|background|(?:^|[\s;\"'{])color\s*[:=]")
+_PAPER = re.compile(r"(?i)bgcolor|background")  # such a letter is shown on the white paper that it was set for
+# In the dark, a letter without paper of its own keeps our ink: its greys and blacks were chosen for white.
+DARK_INK = "body * { color: inherit !important } body a, body a * { color: var(--accent) !important }"
+DARK_PAPER = "body { padding: 14px 16px }"  # a white sheet in the dark has a margin
 
 STYLE = """
 @font-face { font-family: Inter; src: url(%(fonts)s/latin.woff2); font-weight: 100 900; font-display: swap }
@@ -71,7 +74,7 @@ def make_page(content: MessageContent, *, look: Look, allow_remote: bool, part_u
     if content.html:
         clean = sanitize_html(content.html, allow_remote=allow_remote, part_urls=part_urls)
         body, count = _fold_quotes(clean.html), clean.remote_count
-        is_own_paper = bool(_COLOURED.search(clean.html))
+        is_own_paper = bool(_PAPER.search(clean.html))
     else:
         body, count, is_own_paper = _text(content.text), 0, False
     scheme = "light" if is_own_paper else {"light": "light", "dark": "dark"}.get(look.theme, "light dark")
@@ -81,9 +84,16 @@ def make_page(content: MessageContent, *, look: Look, allow_remote: bool, part_u
         "width": "none" if is_own_paper else "76ch",
         "fonts": look.fonts_url,
     }
+    if content.html:
+        style += _in_the_dark(DARK_PAPER if is_own_paper else DARK_INK, look.theme)
     head = f'<meta charset="utf-8"><meta name="referrer" content="no-referrer"><base target="_blank"><style>{style}</style>'
     lang = f'<html><head>{head}</head><body dir="auto">{body}</body></html>'
     return BodyPage(f"<!doctype html>{lang}", count)
+
+
+def _in_the_dark(rules: str, theme: str) -> str:
+    """Rules that count only where the panel around the letter is dark."""
+    return {"light": "", "dark": rules}.get(theme, f"@media (prefers-color-scheme: dark) {{ {rules} }}")
 
 
 def _text(text: str) -> str:
