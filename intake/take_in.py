@@ -7,7 +7,7 @@ whole or not there; a message that cannot be parsed or stored is parked (intake.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 from django.db import DataError, IntegrityError, transaction
@@ -18,6 +18,7 @@ from drivers.types import RemoteMessage
 from intake.quarantine import park
 from linking.services import link_messages
 from mail.authentication import sender_verdict
+from mail.changes import apply_server_flags
 from mail.models import Copy, CopyState
 from mail.parse import Unreadable, parse_message, parse_safely
 from mail.rows import Incoming
@@ -88,7 +89,10 @@ def recognise(mailbox: Mailbox, slice_: Sequence[Fetched]) -> set[int]:
     ]
     with transaction.atomic():
         account = lock_mailbox(mailbox.email_account.pk)
-        return adopt_known(account, _still_pending(items))
+        pending = _still_pending(items)
+        known = adopt_known(account, pending)
+        _show_flags([item for item in pending if item.copy.pk in known])
+        return known
 
 
 def _one_by_one(
@@ -145,14 +149,33 @@ def _incoming(mailbox: Mailbox, one: Fetched, parsed: ParsedMessage) -> Incoming
 def _store(mailbox: Mailbox, items: Sequence[Incoming], check: Callable[[], None]) -> tuple[tuple[int, ...], int]:
     account = lock_mailbox(mailbox.email_account.pk)
     check()
-    stored = store_slice(account, _still_pending(items), own_addresses=mailbox.own_addresses)
+    pending = _still_pending(items)
+    stored = store_slice(account, pending, own_addresses=mailbox.own_addresses)
+    if stored.joined:
+        _show_flags(pending, new=stored.message_ids)
     link_messages(stored.message_ids)
     return stored.message_ids, stored.joined
 
 
 def _still_pending(items: Sequence[Incoming]) -> list[Incoming]:
-    """Those that nobody settled meanwhile, their rows locked."""
+    """Those that nobody settled meanwhile, their rows locked.
+
+    Flags that the enumeration changed since the copy was claimed are newer than those that came with the content.
+    """
     wanted = [item.copy.pk for item in items]
     rows = Copy.objects.select_for_update().filter(pk__in=wanted, state=CopyState.PENDING)
-    pending = set(rows.values_list("pk", flat=True))
-    return [item for item in items if item.copy.pk in pending]
+    pending = dict(rows.values_list("pk", "flags"))
+    return [
+        item
+        if pending[item.copy.pk] == item.copy.flags
+        else replace(item, flags=frozenset(pending[item.copy.pk].split()))
+        for item in items
+        if item.copy.pk in pending
+    ]
+
+
+def _show_flags(items: Sequence[Incoming], *, new: Sequence[int] = ()) -> None:
+    """Copies that joined messages which were here: the server's flags are newer than what those show."""
+    flags = {item.copy.pk: item.flags for item in items}
+    joined = Copy.objects.filter(pk__in=list(flags)).exclude(message__in=new)
+    apply_server_flags([(copy, flags[copy.pk]) for copy in joined])

@@ -71,26 +71,35 @@ def waiting_messages(message_ids: Sequence[int]) -> set[int]:
 
 
 def apply_server_flags(copies: Sequence[tuple[Copy, frozenset[str]]]) -> None:
-    """Flags as the server has them now: kept on the copies, shown on the messages unless a local change waits."""
-    changed = [(copy, " ".join(sorted(flags))[:500], flags) for copy, flags in copies]
-    changed = [(copy, text, flags) for copy, text, flags in changed if text != copy.flags]
-    if not changed:
-        return
-    waiting = waiting_messages([copy.message_id for copy, _t, _f in changed if copy.message_id])
-    messages = {m.pk: m for m in Message.objects.filter(pk__in=[c.message_id for c, _t, _f in changed if c.message_id])}
+    """Flags as the server has them now: kept on the copies, shown on the messages unless a local change waits.
+
+    The message is compared, too: what came while a local change waited is shown after it.
+    """
+    texts = [(copy, " ".join(sorted(flags))[:500], flags) for copy, flags in copies]
+    ids = [copy.message_id for copy, _text, _flags in texts if copy.message_id]
+    waiting = waiting_messages(ids) if ids else set()
+    messages = Message.objects.in_bulk(ids) if ids else {}
     touched = []
-    for copy, text, flags in changed:
-        copy.flags = text
+    for copy, _text, flags in texts:
         message = messages.get(copy.message_id or 0)
-        if message is not None and message.pk not in waiting:
-            message.is_read = "\\seen" in flags or message.is_outgoing
-            message.is_flagged = "\\flagged" in flags
-            message.is_answered = "\\answered" in flags
+        if message is not None and message.pk not in waiting and _show(message, flags):
             touched.append(message)
-    update_rows(Copy, ("flags",), ((copy.flags, copy.pk) for copy, _t, _f in changed))
+    changed = [(copy, text) for copy, text, _flags in texts if text != copy.flags]
+    for copy, text in changed:
+        copy.flags = text
+    update_rows(Copy, ("flags",), ((text, copy.pk) for copy, text in changed))
     update_rows(
         Message,
         ("is_read", "is_flagged", "is_answered"),
         ((m.is_read, m.is_flagged, m.is_answered, m.pk) for m in touched),
     )
     refresh(message.thread_id for message in touched)
+
+
+def _show(message: Message, flags: frozenset[str]) -> bool:
+    """Flags onto the message; whether that changed it."""
+    wanted = ("\\seen" in flags or message.is_outgoing, "\\flagged" in flags, "\\answered" in flags)
+    if (message.is_read, message.is_flagged, message.is_answered) == wanted:
+        return False
+    message.is_read, message.is_flagged, message.is_answered = wanted
+    return True

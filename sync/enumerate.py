@@ -18,6 +18,7 @@ from drivers.errors import CursorInvalid
 from drivers.types import FolderChanges, RemoteCopy
 from mail.changes import apply_server_flags
 from mail.models import Copy, CopyState, Folder, Message
+from mail.store import lock_mailbox
 from sync.absences import note_missing, retire_epoch
 from sync.leases import Held
 
@@ -104,6 +105,7 @@ def _flags(folder: Folder, changes: FolderChanges) -> None:
     flags = {copy.key: copy.flags for copy in changes.flags}
     if not flags:
         return
+    lock_mailbox(folder.email_account_id)  # a copy that is being settled just now takes them, or is seen settled
     rows = Copy.objects.filter(folder=folder, epoch=changes.epoch, remote_key__in=list(flags))
     apply_server_flags([(row, flags[row.remote_key]) for row in rows])
 

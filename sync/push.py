@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 from functools import partial
 
+from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
@@ -25,7 +26,9 @@ from drivers.errors import (
     ProtocolError,
     ServerBusy,
 )
+from mail.changes import apply_server_flags
 from mail.models import Change, Copy, CopyState
+from mail.store import lock_mailbox
 from sync.push_moves import push_moves
 from sync.push_refused import refuse
 
@@ -106,11 +109,19 @@ def _set_flags(driver: MailboxDriver, changes: list[Change], add: tuple[str, ...
         if driver.epoch(folder_id) != group[0].epoch:
             raise CursorInvalid("the folder was numbered anew")  # the next run finds the copies, then this is pushed
         driver.set_flags(folder_id, [copy.remote_key for copy in group], add=add, remove=remove)
-        for copy in group:
-            flags = (set(copy.flags.split()) | {one.lower() for one in add}) - {one.lower() for one in remove}
-            copy.flags = " ".join(sorted(flags))[:500]
-        Copy.objects.bulk_update(group, ["flags"], batch_size=500)
+    _note_flags([copy.pk for copy in copies], changes, add, remove)
+
+
+@transaction.atomic
+def _note_flags(
+    copy_ids: Sequence[int], changes: Sequence[Change], add: tuple[str, ...], remove: tuple[str, ...]
+) -> None:
+    """Done; and what the server said while these changes waited is shown now."""
+    lock_mailbox(changes[0].email_account_id)
     settle(changes)
+    more, less = {one.lower() for one in add}, {one.lower() for one in remove}
+    copies = Copy.objects.filter(pk__in=copy_ids)
+    apply_server_flags([(copy, frozenset((set(copy.flags.split()) | more) - less)) for copy in copies])
 
 
 def settle(changes: Sequence[Change]) -> None:

@@ -6,11 +6,16 @@ One per test; connections are served by threads and end with `stop`.
 from __future__ import annotations
 
 import contextlib
+import random
+import re
 import socket
 import threading
 import time
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
 from typing import Self
+
+_BODY = re.compile(rb"UID FETCH ([0-9:,]+) \(UID BODY\.PEEK\[\]\)", re.I)
 
 
 @dataclass
@@ -23,6 +28,8 @@ class Mischief:
     bytes_per_second: int = 0  # 0 without limit
     delay: float = 0.0  # seconds before each packet: a far server
     cut_upstream_after: int | None = None  # bytes of the client
+    cut_within: tuple[int, int] | None = None  # each connection is cut at a random byte of this range …
+    dice: random.Random = field(default_factory=lambda: random.Random(1))  # … thrown by these
 
 
 class Proxy:
@@ -35,6 +42,8 @@ class Proxy:
         self.from_server = 0
         self.from_client = 0
         self.client_packets = 0
+        self.cuts = 0  # at a random byte
+        self.bodies: Counter[int] = Counter()  # UID → how often its whole body was asked for
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = int(self._listener.getsockname()[1])
         self._open: list[socket.socket] = []
@@ -77,11 +86,23 @@ class Proxy:
             threading.Thread(target=self._up, args=(client, server), daemon=True).start()
             threading.Thread(target=self._down, args=(server, client), daemon=True).start()
 
+    def _count_bodies(self, heard: bytes) -> bytes:
+        """Count the UIDs of complete commands that fetch whole bodies; what is left of an unfinished line."""
+        *lines, rest = heard.split(b"\r\n")
+        for line in lines:
+            if found := _BODY.search(line):
+                for span in found[1].split(b","):
+                    low, _, high = span.partition(b":")
+                    self.bodies.update(range(int(low), int(high or low) + 1))
+        return rest
+
     def _up(self, client: socket.socket, server: socket.socket) -> None:
         count = 0
+        heard = b""
         try:
             while data := client.recv(65536):
                 self.from_client += len(data)
+                heard = self._count_bodies(heard + data)
                 self.client_packets += 1
                 limit = self.mischief.cut_upstream_after
                 if limit is not None and count + len(data) >= limit:
@@ -95,10 +116,17 @@ class Proxy:
 
     def _down(self, server: socket.socket, client: socket.socket) -> None:
         count = 0
+        within = self.mischief.cut_within
+        fate = self.mischief.dice.randint(*within) if within else 0
         try:
             while data := server.recv(65536):
                 while data:
                     mischief = self.mischief
+                    if fate and count + len(data) >= fate and mischief.cut_within:
+                        client.sendall(data[: fate - count])
+                        self.cuts += 1
+                        _close(client, server)
+                        return
                     size = mischief.slice_size or len(data)
                     for limit in (mischief.cut_after, mischief.stall_after):
                         if limit is not None:

@@ -50,6 +50,13 @@ class RedisServer:
         """Forgets everything, queue messages included."""
         redis.Redis(port=self.port).flushall()
 
+    def kill(self) -> None:
+        """As a crash; `start` brings it back, empty, on the same port."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait(15)
+            self._process = None
+
     def stop(self) -> None:
         """Stops it; may be called twice."""
         if self._process is not None:

@@ -1,0 +1,161 @@
+"""Killed, cut, restarted, flushed: nothing lost, nothing twice, flags converge, and it ends in time.
+
+Each fault is thrown by seeded dice (FAULT_SEED). Long versions (-m long): 20,000 messages, at most three times the
+undisturbed run and 120 s. The short one throws everything at one small mailbox.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from collections.abc import Callable, Iterator
+from itertools import count as numbers
+
+import pytest
+
+from tests.journeys.conftest import Installation
+from tests.journeys.site import ANNA, Site
+from tests.servers.dovecot import Dovecot, DovecotOptions
+from tests.servers.postgres import PostgresServer, ServerMissing
+from tests.servers.proxy import Mischief, Proxy
+from tests.servers.redis import RedisServer
+
+pytestmark = [pytest.mark.servers]
+SEED = int(os.environ.get("FAULT_SEED", "1"))
+COUNT = int(os.environ.get("FAULT_MESSAGES", "20000"))
+SPEED = 400_000  # bytes per second and connection: there is time to be disturbed
+Torment = Callable[[Site, random.Random, PostgresServer], Iterator[float]]
+"""A generator: it says after how many seconds it wants to act again."""
+
+took: dict[str, float] = {}  # seconds of the undisturbed run, measured once
+
+
+@pytest.fixture
+def site(install: Callable[[], Installation], dovecot_with: Callable[[DovecotOptions], Dovecot]) -> Iterator[Site]:
+    """An empty site; its processes end with the test."""
+    try:
+        redis = RedisServer().start()
+    except ServerMissing as missing:
+        pytest.skip(str(missing))
+    here = install()
+    here.environment |= {"REDIS_URL": redis.url, "MAIL_POLL_SECONDS": "2"}
+    with Proxy((dovecot := dovecot_with(DovecotOptions())).port, Mischief(bytes_per_second=SPEED)) as proxy:
+        made = Site(here, dovecot, proxy, redis)
+        try:
+            yield made
+        finally:
+            made.stop()
+            redis.stop()
+
+
+def kill_children(site: Site, dice: random.Random, _database: PostgresServer) -> Iterator[float]:
+    while True:
+        yield dice.uniform(0.3, 3)
+        site.kill_child(dice)
+
+
+def kill_workers(site: Site, dice: random.Random, _database: PostgresServer) -> Iterator[float]:
+    while True:
+        yield dice.uniform(10, 30)
+        site.kill()
+        site.start()
+
+
+def restart_postgres(_site: Site, _dice: random.Random, database: PostgresServer) -> Iterator[float]:
+    while True:
+        yield 20
+        database.restart()
+
+
+def torment_redis(site: Site, dice: random.Random, _database: PostgresServer) -> Iterator[float]:
+    for number in numbers():
+        yield dice.uniform(5, 15)
+        if number % 2:
+            site.redis.flush()
+        else:
+            site.redis.kill()
+            yield dice.uniform(1, 5)
+            site.redis.start()
+
+
+def cut_lines(site: Site, dice: random.Random, _database: PostgresServer) -> Iterator[float]:
+    site.proxy.mischief = Mischief(bytes_per_second=SPEED, cut_within=(1, 3_000_000), dice=dice)
+    while True:
+        yield 1000
+
+
+def slice_and_stall(site: Site, dice: random.Random, _database: PostgresServer) -> Iterator[float]:
+    while True:
+        site.proxy.mischief = Mischief(bytes_per_second=SPEED, slice_size=dice.choice((0, 1000, 17)))
+        yield dice.uniform(2, 5)
+        site.proxy.mischief = Mischief(stall_after=0)  # every open line falls silent
+        yield dice.uniform(1, 4)
+        site.proxy.drop_all()
+
+
+def everything(site: Site, dice: random.Random, database: PostgresServer) -> Iterator[float]:
+    site.proxy.mischief = Mischief(bytes_per_second=SPEED, cut_within=(1, 600_000), dice=dice)
+    acts = [lambda: site.kill_child(dice), site.redis.flush, database.restart, site.proxy.drop_all]
+    for act in acts:
+        yield dice.uniform(0.3, 1)
+        act()
+    while True:
+        yield dice.uniform(0.5, 2)
+        site.kill_child(dice)
+
+
+def disturbed(site: Site, torment: Torment, database: PostgresServer, count: int, limit: float) -> float:
+    """A first download under torment, with work on flags from both sides; the seconds it took."""
+    dice = random.Random(SEED)
+    site.start()
+    site.start("tick")
+    began = time.monotonic()
+    acts = torment(site, dice, database)
+    next_at = began + next(acts)
+    touched = 0
+    while not site.is_done(count):
+        assert time.monotonic() - began < limit, f"not done: {site.figures()}\n{site.logs()}"
+        if time.monotonic() >= next_at:
+            next_at = time.monotonic() + next(acts)
+        if touched < 3 and site.stored() > count * (touched + 1) / 4:
+            touched += 1
+            site.touch(dice, count // 20)
+        time.sleep(0.1)
+    return time.monotonic() - began
+
+
+def calm(site: Site, _dice: random.Random, _database: PostgresServer) -> Iterator[float]:
+    while True:
+        yield 1000
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize(
+    "torment", [calm, kill_children, kill_workers, cut_lines, restart_postgres, torment_redis, slice_and_stall]
+)
+def test_twenty_thousand_messages_survive(site: Site, torment: Torment, postgres_server: PostgresServer) -> None:
+    site.fill(COUNT)
+    site.connect()
+    limit = 3 * took.get("calm", 200.0) + 120
+    seconds = disturbed(site, torment, postgres_server, COUNT, limit)
+    took[torment.__name__] = seconds
+    site.proxy.mischief = Mischief()
+    site.judge(COUNT)
+    bodies = sum(site.proxy.bodies.values())
+    print(  # noqa: T201
+        f"\n{torment.__name__}: {seconds:.0f} s of {limit:.0f} s, {bodies / COUNT:.2f} fetches a message,"
+        f" {site.proxy.cuts} cuts, {site.proxy.connections} connections"
+    )
+
+
+@pytest.mark.timeout(300)
+def test_everything_at_once_loses_nothing(site: Site, postgres_server: PostgresServer) -> None:
+    count = 1500
+    site.fill(count)
+    site.connect()
+    disturbed(site, everything, postgres_server, count, 200)
+    site.proxy.mischief = Mischief()
+    site.judge(count)
+    assert site.here.json("mailbox_status", ANNA)["unaccounted"] == 0
