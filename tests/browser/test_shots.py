@@ -1,4 +1,7 @@
-"""Pictures of the screens, for people: made only when SHOTS names a folder."""
+"""Pictures of every screen, in three widths and both themes, for people to look at: made only when SHOTS names a folder.
+
+`ONLY=inbox,thread` takes some of them.
+"""
 
 from __future__ import annotations
 
@@ -8,33 +11,42 @@ from typing import Any
 
 import pytest
 
-from mail.models import Thread
+from accounts.models import User
+from tests.browser.screens import ANONYMOUS, screens
 from tests.factories import UserFactory
-from tests.panel.demo import believable
 
-pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 SHOTS = os.environ.get("SHOTS", "")
+ONLY = [name for name in os.environ.get("ONLY", "").split(",") if name]
+SIZES = ((1440, 900), (900, 800), (390, 844))
+EMPTY = {"empty": "/", "empty-contacts": "/contacts/", "empty-companies": "/companies/", "empty-settings": "/settings/"}
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.timeout(1800),
+    pytest.mark.skipif(not SHOTS, reason="SHOTS names no folder"),
+]
 
 
-@pytest.mark.skipif(not SHOTS, reason="SHOTS names no folder")
-def test_the_screens_are_photographed(open_page: Any) -> None:
-    user, _account = believable()
-    lanterns = Thread.objects.order_by("-message_count")[0].pk
-    doubtful = Thread.objects.get(subject__startswith="Updated bank").pk
-    newsletter = Thread.objects.get(subject__startswith="What 2700").pk
-    pages = {
-        "inbox": "/",
-        "thread": f"/threads/{lanterns}/", "doubtful": f"/threads/{doubtful}/", "newsletter": f"/threads/{newsletter}/",
-        "search": "/search/?q=lantern", "notifications": "/notifications/", "keys": "/keys/",
-    }  # fmt: skip
-    wanted = os.environ.get("ONLY", "").split(",") if os.environ.get("ONLY") else list(pages)
-    sizes = ((1440, 900), (900, 800), (390, 844))
-    for width, height in sizes:
+def _photograph(open_page: Any, user: User | None, paths: dict[str, str]) -> int:
+    """Pictures of these screens as `name-width-scheme.png`; returns how many."""
+    paths = {name: path for name, path in paths.items() if not ONLY or name in ONLY}
+    taken = 0
+    for width, height in SIZES if paths else ():
         for scheme in ("light", "dark"):
-            for name in wanted:
-                page = open_page(user, pages[name], width=width, height=height, scheme=scheme)
-                page.wait_for_timeout(700)
+            page = open_page(user, "/keys/" if user else "/accounts/login/", width=width, height=height, scheme=scheme)
+            for name, path in paths.items():
+                page.goto(path)
+                page.wait_for_timeout(400)
                 page.screenshot(path=Path(SHOTS) / f"{name}-{width}-{scheme}.png")
-                page.context.close()
-    page = open_page(UserFactory(), "/")
-    page.screenshot(path=Path(SHOTS) / "empty-1440-light.png")
+                taken += 1
+            page.context.close()
+    return taken
+
+
+def test_the_screens_are_photographed(open_page: Any) -> None:
+    user, paths = screens()
+    taken = _photograph(open_page, user, paths)
+    taken += _photograph(open_page, UserFactory(), EMPTY)
+    taken += _photograph(open_page, None, ANONYMOUS)
+    assert len(list(Path(SHOTS).glob("*.png"))) >= taken > 0
