@@ -18,6 +18,7 @@ from accounts.heart import Heart
 from accounts.models import ConnectionSlot, Credential, EmailAccount, EmailAccountServer
 from accounts.vault import read_secret
 from base.crypto import CryptoError
+from base.persistence import persist
 from base.process import holder_name, is_dead
 from drivers.base import MailboxDriver
 from drivers.errors import AuthenticationFailed, ServerBusy
@@ -82,7 +83,7 @@ def slot(email_account: EmailAccount, *, purpose: str) -> Iterator[ConnectionSlo
         with Heart(lambda: _renew(taken)):
             yield taken
     finally:
-        ConnectionSlot.objects.filter(pk=taken.pk).delete()
+        persist(lambda: ConnectionSlot.objects.filter(pk=taken.pk).delete())
 
 
 def _renew(taken: ConnectionSlot) -> None:

@@ -19,6 +19,8 @@ from mail.models import Copy, CopyState
 LIFE = timedelta(seconds=20)
 ATTEMPTS = 3  # fetches that brought nothing, before a copy is said to be unreadable
 
+FREE = Q(claimed_until__isnull=True) | Q(claimed_until__lt=Now())
+
 
 def _open(email_account_id: int):  # type: ignore[no-untyped-def]  # noqa: ANN202 - a queryset
     return Copy.objects.filter(
@@ -29,8 +31,7 @@ def _open(email_account_id: int):  # type: ignore[no-untyped-def]  # noqa: ANN20
 @transaction.atomic
 def claim(email_account_id: int, holder: str, limit: int) -> list[Copy]:
     """The newest unclaimed pending copies, now ours; at most `limit`."""
-    free = _open(email_account_id).filter(Q(claimed_until__isnull=True) | Q(claimed_until__lt=Now()))
-    rows = free.order_by(F("received_at").desc(nulls_last=True), "-uid")
+    rows = _open(email_account_id).filter(FREE).order_by(F("received_at").desc(nulls_last=True), "-uid")
     if connection.features.has_select_for_update_skip_locked:
         rows = rows.select_for_update(skip_locked=True)
     copies = list(rows[:limit])
@@ -70,6 +71,11 @@ def not_brought(copies: Sequence[Copy], reason: str) -> None:
 def count_waiting(email_account_id: int, most: int) -> int:
     """How many pending copies are left, counted up to `most`."""
     return _open(email_account_id)[:most].count()
+
+
+def is_free(email_account_id: int) -> bool:
+    """Whether pending copies are left that nobody fetches."""
+    return _open(email_account_id).filter(FREE).exists()
 
 
 def is_waiting(email_account_id: int) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import groupby
 
 from django.conf import settings
@@ -22,12 +22,21 @@ BATCH_BYTES = 24 * 1024 * 1024
 BATCH_SECONDS = 1.0  # a slow server: what came is shown meanwhile
 
 
-def fetch_slice(mailbox: Mailbox, driver: MailboxDriver, holder: str, limit: int = SLICE) -> int:
-    """Claim, fetch and take in up to `limit` copies, newest first; returns how many were claimed. Raises drivers.errors."""
+def fetch_slice(
+    mailbox: Mailbox,
+    driver: MailboxDriver,
+    holder: str,
+    limit: int = SLICE,
+    note_progress: Callable[[], None] = lambda: None,
+) -> int:
+    """Claim, fetch and take in up to `limit` copies, newest first; returns how many were claimed. Raises drivers.errors.
+
+    `note_progress` is called after each batch that was taken in.
+    """
     copies = claims.claim(mailbox.email_account.pk, holder, limit)
     folders = Folder.objects.in_bulk({copy.folder_id for copy in copies})
     for folder_id, group in groupby(sorted(copies, key=_newest_folder_first(copies)), key=lambda copy: copy.folder_id):
-        _fetch_folder(mailbox, driver, folders[folder_id], list(group))
+        _fetch_folder(mailbox, driver, folders[folder_id], list(group), note_progress)
     return len(copies)
 
 
@@ -40,14 +49,16 @@ def _newest_folder_first(copies: Sequence[Copy]):  # type: ignore[no-untyped-def
     return lambda copy: (rank[copy.folder_id], place[copy.pk])
 
 
-def _fetch_folder(mailbox: Mailbox, driver: MailboxDriver, folder: Folder, copies: Sequence[Copy]) -> None:
+def _fetch_folder(
+    mailbox: Mailbox, driver: MailboxDriver, folder: Folder, copies: Sequence[Copy], note_progress: Callable[[], None]
+) -> None:
     stale = [copy for copy in copies if copy.epoch != folder.epoch]
     current = {copy.remote_key: copy for copy in copies if copy.epoch == folder.epoch}
     if stale:
         claims.not_brought(stale, "The folder was numbered anew")
     try:
         _recognise(mailbox, driver, folder, current)
-        _take(mailbox, driver, folder, current)
+        _take(mailbox, driver, folder, current, note_progress)
     except FolderGone:
         claims.not_brought(list(current.values()), "The folder is no longer on the server")
         return
@@ -78,7 +89,13 @@ def _check_epoch(driver: MailboxDriver, folder: Folder) -> None:
         raise CursorInvalid("the folder was numbered anew")
 
 
-def _take(mailbox: Mailbox, driver: MailboxDriver, folder: Folder, current: dict[str, Copy]) -> None:
+def _take(
+    mailbox: Mailbox,
+    driver: MailboxDriver,
+    folder: Folder,
+    current: dict[str, Copy],
+    note_progress: Callable[[], None] = lambda: None,
+) -> None:
     """Fetch these copies (by key) and take them in; what was taken leaves `current`. Raises drivers.errors."""
     if not current:
         return
@@ -87,6 +104,7 @@ def _take(mailbox: Mailbox, driver: MailboxDriver, folder: Folder, current: dict
     for batch in _batches(remote):
         pairs = [Fetched(current.pop(one.copy.key), one) for one in batch if one.copy.key in current]
         take_in(mailbox, pairs)
+        note_progress()
 
 
 def _one_by_one(mailbox: Mailbox, driver: MailboxDriver, folder: Folder, current: dict[str, Copy]) -> None:

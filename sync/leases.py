@@ -14,6 +14,7 @@ from django.db import transaction
 from django.db.models import F, Q
 from django.db.models.functions import Now
 
+from base.persistence import persist
 from base.process import is_dead
 from sync.models import Lease
 
@@ -61,6 +62,21 @@ def release(held: Held) -> None:
     Lease.objects.filter(pk=held.pk, generation=held.generation).update(expires_at=None, holder="")
 
 
+def interrupted(role: str) -> list[int]:
+    """Email accounts whose holder ended without giving the lease back, which is free now: their work was cut short."""
+    rows = Lease.objects.filter(role=role).exclude(holder="")
+    held = list(rows.annotate(now=Now()).values_list("email_account_id", "holder", "generation", "expires_at", "now"))
+    found = [
+        (pk, holder, generation)
+        for pk, holder, generation, expires_at, now in held
+        if is_dead(holder) or expires_at is None or expires_at < now
+    ]
+    for pk, holder, generation in found:
+        mine = Lease.objects.filter(email_account=pk, role=role, holder=holder, generation=generation)
+        mine.update(holder="", expires_at=None)
+    return [pk for pk, _holder, _generation in found]
+
+
 @contextmanager
 def lease(email_account_id: int, role: str, holder: str) -> Iterator[Held | None]:
     """The lease, or None; given back at the end."""
@@ -69,4 +85,4 @@ def lease(email_account_id: int, role: str, holder: str) -> Iterator[Held | None
         yield held
     finally:
         if held is not None:
-            release(held)
+            persist(lambda: release(held))

@@ -9,12 +9,13 @@ from django.db.models import F
 from django.utils import timezone
 
 from accounts.models import AccountState, EmailAccount
-from drivers.errors import DriverError
+from drivers.errors import DriverError, ServerUnreachable
 from notifications.models import Kind
 from notifications.services import close, notify
 from sync.listener_rows import is_listened
 from sync.policy import decide
 
+GO_ON = timedelta(seconds=1)  # after a line that broke in the middle of work
 TOLD_AFTER = 4  # failures in a row before trouble is told
 
 
@@ -45,10 +46,16 @@ def succeeded(email_account: EmailAccount, *, new_messages: int) -> None:
         close(key=trouble_key(email_account))
 
 
-def failed(email_account: EmailAccount, error: DriverError) -> None:
-    """The mailbox could not be read: nothing is lost, say when we try again, and ask the person where only they can mend."""
-    action = decide(error, email_account.failures + 1)
+def failed(email_account: EmailAccount, error: DriverError, *, has_progressed: bool = False) -> None:
+    """The mailbox could not be read: nothing is lost, say when we try again, and ask the person where only they can mend.
+
+    A run that `has_progressed` before its line broke is no failure in a row: it goes on soon where it ended.
+    """
     now = timezone.now()
+    if has_progressed and isinstance(error, ServerUnreachable):
+        EmailAccount.objects.filter(pk=email_account.pk).update(failures=0, next_sync_at=now + GO_ON, last_error_at=now)
+        return
+    action = decide(error, email_account.failures + 1)
     EmailAccount.objects.filter(pk=email_account.pk).update(
         failures=F("failures") + 1,
         last_error_kind=action.kind,

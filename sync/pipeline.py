@@ -22,6 +22,7 @@ from django.utils import timezone
 from accounts.connections import mailbox as open_mailbox
 from accounts.heart import Heart
 from accounts.models import AccountState, EmailAccount
+from base.persistence import persist
 from base.process import holder_name
 from drivers.base import MailboxDriver
 from drivers.errors import DriverError, FolderGone
@@ -55,6 +56,7 @@ class Run:
     holder: str = field(default_factory=holder_name)
     started: float = field(default_factory=time.monotonic)
     fetched: int = 0
+    has_progressed: bool = False  # something was written, whatever came after
     has_only_helped: bool = False  # another worker enumerated
 
     def is_over(self) -> bool:
@@ -74,7 +76,7 @@ class Run:
                     with Heart(held.renew):
                         return self._read(driver, held)
             finally:
-                claims.give_back(self.holder)
+                persist(lambda: claims.give_back(self.holder))
 
     def _read(self, driver: MailboxDriver, held: Held) -> bool:
         refresh_folders(self.email_account, driver)
@@ -94,6 +96,7 @@ class Run:
         """All pages of one folder; True when none is left."""
         try:
             while enumerate_page(self.email_account, driver, folder, held):
+                self.has_progressed = True
                 if is_first and not self.fetched:
                     self._fetch(driver, FIRST)
                 if self.is_over():
@@ -106,10 +109,13 @@ class Run:
         return True
 
     def _fetch(self, driver: MailboxDriver, limit: int) -> int:
-        count = fetch_slice(describe_mailbox(self.email_account), driver, self.holder, limit)
+        count = fetch_slice(describe_mailbox(self.email_account), driver, self.holder, limit, self._note_progress)
         self.fetched += count
         self.on_progress(self)
         return count
+
+    def _note_progress(self) -> None:
+        self.has_progressed = True
 
     def _fetch_all(self, driver: MailboxDriver) -> bool:
         """Slices until nothing is free; True when that was reached within the budget."""
@@ -162,11 +168,11 @@ def run_once(
         return False
     except DriverError as error:
         log.info("run_failed", email_account=email_account_id, error=type(error).__name__)
-        failed(email_account, error)
+        failed(email_account, error, has_progressed=run.has_progressed)
         raise
     finally:
         if not run.has_only_helped:  # else whoever enumerates finds at its end that it was asked again
-            answer_request(email_account_id, asked)
+            persist(lambda: answer_request(email_account_id, asked))
     if complete:
         succeeded(email_account, new_messages=run.fetched)
     return complete and not is_asked(email_account_id)

@@ -18,7 +18,7 @@ from drivers.errors import DriverError
 from mail.models import Change, Message
 from mail.search import index_pending as index_some
 from sync import claims
-from sync.leases import lease
+from sync.leases import interrupted, lease
 from sync.listener_rows import free_dead as free_dead_listeners
 from sync.models import Heartbeat, Lease
 from sync.pipeline import is_asked, refresh_folders
@@ -26,12 +26,16 @@ from sync.push import postpone, push_changes, waiting
 
 log = structlog.get_logger(__name__)
 MOST = 500  # mailboxes rung per tick
-GUARD = timedelta(seconds=60)  # a mailbox that was rung is not rung again before this, unless its run says so
+GUARD = timedelta(seconds=30)  # a mailbox that was rung is not rung again before this, unless its run says so
+
+OTHERS_FETCH = timedelta(seconds=2)  # until the next look at a mailbox whose rest is claimed by others
 
 
 def due_email_accounts() -> list[int]:
     """Active mailboxes whose time has come, those that a person asked for first; each is guarded against a second ring."""
     now = timezone.now()
+    if cut_short := interrupted(Lease.Role.ENUMERATE):  # its worker died: on with it
+        EmailAccount.objects.filter(pk__in=cut_short, failures=0).update(next_sync_at=now)
     active = EmailAccount.objects.filter(state=AccountState.ACTIVE, can_receive=True)
     asked = list(
         active.filter(sync_requested_at__isnull=False)
@@ -65,9 +69,18 @@ def accounts_to_push() -> list[int]:
 
 
 def has_work(email_account_id: int) -> bool:
-    """Whether an active mailbox has pending copies left to fetch, or was asked for again while nobody reads it."""
-    active = EmailAccount.objects.filter(pk=email_account_id, state=AccountState.ACTIVE).exists()
-    return active and (claims.is_waiting(email_account_id) or _is_asked_and_free(email_account_id))
+    """Whether an active mailbox has pending copies that nobody fetches, or was asked for again while nobody reads it.
+
+    What others are fetching just now is looked at again in a moment, by the tick.
+    """
+    account = EmailAccount.objects.filter(pk=email_account_id, state=AccountState.ACTIVE)
+    if not account.exists():
+        return False
+    if claims.is_free(email_account_id) or _is_asked_and_free(email_account_id):
+        return True
+    if claims.is_waiting(email_account_id):
+        account.update(next_sync_at=timezone.now() + OTHERS_FETCH)
+    return False
 
 
 def _is_asked_and_free(email_account_id: int) -> bool:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import structlog
 from celery import shared_task
-from django.db import transaction
+from django.db import InterfaceError, OperationalError, transaction
+from kombu.exceptions import OperationalError as QueueAway
 
 from drivers.errors import DriverError
 from sync import pipeline, schedule
@@ -16,13 +17,22 @@ log = structlog.get_logger(__name__)
 def sync_email_account(email_account_id: int) -> None:
     """One run over a mailbox; rings again while work is left."""
     try:
-        complete = pipeline.run_once(
-            email_account_id, call_for_help=lambda run: sync_email_account.delay(email_account_id)
-        )
+        complete = pipeline.run_once(email_account_id, call_for_help=lambda run: _ring(email_account_id))
     except DriverError:
         return  # noted in the row; the tick rings when it is due
+    except (OperationalError, InterfaceError) as error:  # the database went away under it
+        log.warning("run_cut_short", email_account=email_account_id, error=type(error).__name__)
+        complete = False
     if not complete and schedule.has_work(email_account_id):
-        transaction.on_commit(lambda: sync_email_account.delay(email_account_id))
+        transaction.on_commit(lambda: _ring(email_account_id))
+
+
+def _ring(email_account_id: int) -> None:
+    """Ring; a queue that is away must not end work that goes on: the tick rings from the rows."""
+    try:
+        sync_email_account.delay(email_account_id)
+    except (QueueAway, OSError) as error:
+        log.warning("doorbell_failed", email_account=email_account_id, error=type(error).__name__)
 
 
 @shared_task

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import timedelta
 
 import pytest
+from django.utils import timezone
 
 from drivers.errors import ProtocolError, ServerUnreachable
 from drivers.fake.driver import FakeDriver
@@ -87,3 +89,18 @@ def test_a_folder_numbered_anew_before_the_fetch_gives_no_wrong_content(world: W
     assert sorted(world.subjects()) == [f"Mail {n}" for n in range(2, 6)]
     assert world.keys() == {"1", "2", "3", "4"}
     assert world.ledger().unaccounted == 0
+
+
+def test_a_line_that_broke_in_the_middle_of_work_is_taken_up_at_once_and_is_no_failure(
+    world: World, broken: dict[str, Exception]
+) -> None:
+    world.deliver(9)
+    broken["4"] = ServerUnreachable("cut")
+    world.sync()
+    assert world.account.failures == 0
+    assert world.account.next_sync_at < timezone.now() + timedelta(seconds=5)
+    broken["9"] = broken["3"] = ServerUnreachable("cut")
+    Copy.objects.filter(state=CopyState.PENDING).update(attempts=0)
+    world.server.fail_next.append(ServerUnreachable("away"))
+    world.sync()
+    assert world.account.failures == 1, "nothing came: that is one"

@@ -12,9 +12,10 @@ from accounts.models import AccountState, EmailAccount
 from contacts.models import ContactAddress
 from linking.past import note_past_mail
 from mail.changes import set_read
-from mail.models import Change, Message
+from mail.models import Change, Copy, Message
 from sync import schedule, tasks
-from sync.models import Heartbeat
+from sync.leases import acquire
+from sync.models import Heartbeat, Lease
 from tests.conftest import Doorbell
 from tests.factories import ContactFactory
 from tests.sync.conftest import World
@@ -82,3 +83,37 @@ def test_a_queue_that_is_away_does_not_end_the_tick(world: World, monkeypatch) -
     monkeypatch.setattr(tasks.show_life, "delay", away)
     call_command("tick", "--once")
     assert Heartbeat.objects.get(name="tick").at
+
+
+def test_a_run_whose_worker_died_is_rung_again_at_once(world: World) -> None:
+    schedule.due_email_accounts()
+    acquire(world.account.pk, Lease.Role.ENUMERATE, "elsewhere:1:x")
+    assert schedule.due_email_accounts() == [], "it may still be at work"
+    Lease.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
+    assert schedule.due_email_accounts() == [world.account.pk]
+    assert schedule.due_email_accounts() == []
+
+
+def test_what_others_are_fetching_is_looked_at_in_a_moment_not_at_once(world: World) -> None:
+    world.deliver(3)
+    world.sync()
+    schedule.due_email_accounts()
+    Copy.objects.filter(remote_key="1").update(
+        state="pending", claimed_by="elsewhere:1:x", claimed_until=timezone.now() + timedelta(seconds=20)
+    )
+    assert schedule.has_work(world.account.pk) is False
+    world.account.refresh_from_db()
+    assert world.account.next_sync_at < timezone.now() + timedelta(seconds=5)
+    Copy.objects.update(claimed_until=timezone.now() - timedelta(seconds=1))
+    assert schedule.has_work(world.account.pk) is True
+
+
+def test_a_queue_that_is_away_does_not_end_a_download(world: World, monkeypatch) -> None:
+    def away(*args: object, **options: object) -> None:
+        raise OperationalError("no broker")
+
+    monkeypatch.setattr(tasks.sync_email_account, "delay", away)
+    monkeypatch.setattr("sync.pipeline.HELP_ABOVE", 1)
+    world.deliver(60)
+    tasks.sync_email_account.run(world.account.pk)
+    assert Message.objects.count() == 60
