@@ -12,7 +12,7 @@ from datetime import timedelta
 
 from django.conf import settings
 from django.db import transaction
-from django.utils import timezone
+from django.db.models.functions import Now
 
 from accounts.heart import Heart
 from accounts.models import ConnectionSlot, Credential, EmailAccount, EmailAccountServer
@@ -57,17 +57,16 @@ def receiving_server(email_account: EmailAccount) -> EmailAccountServer:
 
 def _take_slot(email_account: EmailAccount, purpose: str) -> ConnectionSlot | None:
     budget = settings.MAIL_CONNECTIONS_PER_ACCOUNT - (0 if purpose == "click" else 1)
-    now = timezone.now()
     with transaction.atomic():
         EmailAccount.objects.select_for_update().get(pk=email_account.pk)
         slots = ConnectionSlot.objects.filter(email_account=email_account)
-        slots.filter(expires_at__lt=now).delete()
+        slots.filter(expires_at__lt=Now()).delete()
         living = [held for held in slots if not is_dead(held.holder)]
         if len(living) >= budget:
             return None
         slots.exclude(pk__in=[held.pk for held in living]).delete()
         return ConnectionSlot.objects.create(
-            email_account=email_account, holder=holder_name(), purpose=purpose, expires_at=now + SLOT_LIFE
+            email_account=email_account, holder=holder_name(), purpose=purpose, expires_at=Now() + SLOT_LIFE
         )
 
 
@@ -87,7 +86,7 @@ def slot(email_account: EmailAccount, *, purpose: str) -> Iterator[ConnectionSlo
 
 
 def _renew(taken: ConnectionSlot) -> None:
-    ConnectionSlot.objects.filter(pk=taken.pk).update(expires_at=timezone.now() + SLOT_LIFE)
+    ConnectionSlot.objects.filter(pk=taken.pk).update(expires_at=Now() + SLOT_LIFE)
 
 
 @contextmanager

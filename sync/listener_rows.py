@@ -104,7 +104,7 @@ def take(holder: str, candidates: Collection[int], limit: int) -> list[int]:
         Lease.objects.filter(pk__in=leases).update(
             holder=holder, generation=F("generation") + 1, expires_at=Now() + LIFE
         )
-        expires = timezone.now() + SLOT_LIFE
+        expires = Now() + SLOT_LIFE
         ConnectionSlot.objects.bulk_create(
             ConnectionSlot(email_account_id=pk, holder=holder, purpose="listen", expires_at=expires)
             for pk in leases.values()
@@ -116,8 +116,7 @@ def _with_room(ids: list[int]) -> list[int]:
     """Mailboxes whose budget has room for a standing line beside a download and a click."""
     if settings.MAIL_CONNECTIONS_PER_ACCOUNT <= CLICK_AND_SYNC:
         return []
-    now = timezone.now()
-    used = ConnectionSlot.objects.filter(email_account__in=ids, expires_at__gt=now).order_by()
+    used = ConnectionSlot.objects.filter(email_account__in=ids, expires_at__gt=Now()).order_by()
     counts = dict(used.values_list("email_account_id").annotate(Count("pk")))
     return [pk for pk in ids if counts.get(pk, 0) < settings.MAIL_CONNECTIONS_PER_ACCOUNT - 1]
 
@@ -126,7 +125,7 @@ def renew(holder: str, ids: Collection[int]) -> set[int]:
     """Leases and places in the budget live on: one statement each; the mailboxes that are still this listener's."""
     mine = Lease.objects.filter(role=Lease.Role.LISTEN, holder=holder)
     kept = mine.update(expires_at=Now() + LIFE)
-    ConnectionSlot.objects.filter(holder=holder).update(expires_at=timezone.now() + SLOT_LIFE)
+    ConnectionSlot.objects.filter(holder=holder).update(expires_at=Now() + SLOT_LIFE)
     return set(ids) if kept == len(ids) else set(mine.values_list("email_account_id", flat=True)) & set(ids)
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import timedelta
-from typing import BinaryIO
+from typing import IO, BinaryIO, cast
 
+import structlog
 from django.conf import settings
 from django.core.files import File
 from django.core.files.storage import storages
@@ -19,6 +20,7 @@ from drivers.base import MailboxDriver
 from drivers.errors import MessageGone
 from mail.models import Copy, CopyState, Message, Part
 
+log = structlog.get_logger(__name__)
 CHUNK = 256 * 1024
 LARGEST = 200 * 1024 * 1024  # bytes: a larger part is not brought through the web
 
@@ -34,7 +36,8 @@ def open_part(part: Part) -> BinaryIO:
         return storage.open(part.stored)  # type: ignore[return-value]
     if part.size > LARGEST:
         raise PartTooLarge
-    with NamedTemporaryFile(suffix=".part") as buffer:
+    buffer = NamedTemporaryFile(suffix=".part")  # noqa: SIM115 - handed on where the cache takes no more
+    try:
         size = 0
         for chunk in _from_server(part):
             size += len(chunk)
@@ -42,10 +45,26 @@ def open_part(part: Part) -> BinaryIO:
                 raise PartTooLarge
             buffer.write(chunk)
         buffer.seek(0)
-        name = storage.save(f"parts/{part.message_id % 1000}/{part.pk}-{get_random_string(8)}", File(buffer))
+        name = _keep(part, buffer)
+    except BaseException:
+        buffer.close()
+        raise
+    if not name:
+        buffer.seek(0)
+        return cast(BinaryIO, buffer)
+    buffer.close()
     Part.objects.filter(pk=part.pk).update(stored=name, stored_at=timezone.now(), size=size)
     part.stored = name
     return storage.open(name)  # type: ignore[return-value]
+
+
+def _keep(part: Part, content: IO[bytes]) -> str:
+    """The name in the cache; "" where the disk takes no more."""
+    try:
+        return storages["mail"].save(f"parts/{part.message_id % 1000}/{part.pk}-{get_random_string(8)}", File(content))
+    except OSError as error:
+        log.warning("part_not_kept", part=part.pk, error=type(error).__name__)
+        return ""
 
 
 def copy_on_server(message: Message) -> Copy:

@@ -37,11 +37,16 @@ PATIENCE = timedelta(minutes=5)  # the longest wait between two tries
 REFUSALS = 6  # times that a server may find no reason for its refusal, before it is believed
 
 
+def due_changes() -> Q:
+    """Changes whose time has come (or lies further ahead than we ever wait: the clock was wrong)."""
+    now = timezone.now()
+    return Q(next_try_at__isnull=True) | Q(next_try_at__lte=now) | Q(next_try_at__gt=now + PATIENCE)
+
+
 def waiting(email_account: EmailAccount) -> QuerySet[Change]:
     """What is due now; nothing for a mailbox that is never touched (asked freshly: it may have been switched just now)."""
-    due = Q(next_try_at__isnull=True) | Q(next_try_at__lte=timezone.now())
     return Change.objects.filter(
-        due, email_account=email_account, email_account__is_read_only=False, done_at__isnull=True
+        due_changes(), email_account=email_account, email_account__is_read_only=False, done_at__isnull=True
     ).order_by("pk")
 
 

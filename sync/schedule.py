@@ -6,9 +6,12 @@ Invariant: bounded work per call and indexed queries; ringing twice is harmless 
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
+from contextlib import suppress
+from datetime import datetime, timedelta
 
 import structlog
+from django.conf import settings
+from django.db import Error, connection
 from django.db.models import Q
 from django.utils import timezone
 
@@ -22,12 +25,14 @@ from sync.leases import interrupted, lease
 from sync.listener_rows import free_dead as free_dead_listeners
 from sync.models import Heartbeat, Lease
 from sync.pipeline import is_asked, refresh_folders
-from sync.push import postpone, push_changes, waiting
+from sync.push import due_changes, postpone, push_changes, waiting
 
 log = structlog.get_logger(__name__)
 MOST = 500  # mailboxes rung per tick
 GUARD = timedelta(seconds=30)  # a mailbox that was rung is not rung again before this, unless its run says so
 
+BROKEN = timedelta(seconds=3)  # after the database broke a run
+LONGEST_WAIT = timedelta(minutes=65)  # a busy server may ask for an hour
 OTHERS_FETCH = timedelta(seconds=2)  # until the next look at a mailbox whose rest is claimed by others
 
 
@@ -47,16 +52,22 @@ def due_email_accounts() -> list[int]:
         .order_by("sync_requested_at")
         .values_list("pk", flat=True)[:MOST]
     )
-    timed = Q(next_sync_at__isnull=True) | Q(next_sync_at__lte=now)
+    timed = Q(next_sync_at__isnull=True) | Q(next_sync_at__lte=now) | _by_a_wrong_clock(now)
     due = list(active.filter(timed, auto_download=True).order_by("next_sync_at").values_list("pk", flat=True)[:MOST])
     ids = list(dict.fromkeys([*asked, *due]))
     EmailAccount.objects.filter(pk__in=ids).update(next_sync_at=now + GUARD)
     return ids
 
 
+def _by_a_wrong_clock(now: datetime) -> Q:
+    """Further ahead than anything we ever wait: written while the clock was wrong."""
+    poll = timedelta(seconds=max(settings.MAIL_POLL_SECONDS, settings.MAIL_LISTENED_POLL_SECONDS)) + GUARD
+    return Q(failures=0, next_sync_at__gt=now + poll) | Q(next_sync_at__gt=now + LONGEST_WAIT)
+
+
 def accounts_to_push() -> list[int]:
     """Mailboxes with local changes that wait for the server."""
-    due = Q(next_try_at__isnull=True) | Q(next_try_at__lte=timezone.now())
+    due = due_changes()
     old = timezone.now() - timedelta(seconds=5)  # a fresh one was rung by the panel
     rows = Change.objects.filter(
         due,
@@ -81,6 +92,13 @@ def has_work(email_account_id: int) -> bool:
     if claims.is_waiting(email_account_id):
         account.update(next_sync_at=timezone.now() + OTHERS_FETCH)
     return False
+
+
+def go_on_later(email_account_id: int) -> None:
+    """The database broke a run (restarted, its disk full): the tick rings in a moment, when it takes that down."""
+    connection.close()
+    with suppress(Error):
+        EmailAccount.objects.filter(pk=email_account_id).update(next_sync_at=timezone.now() + BROKEN)
 
 
 def _is_asked_and_free(email_account_id: int) -> bool:

@@ -22,7 +22,8 @@ def sync_email_account(email_account_id: int) -> None:
         return  # noted in the row; the tick rings when it is due
     except (OperationalError, InterfaceError) as error:  # the database went away under it
         log.warning("run_cut_short", email_account=email_account_id, error=type(error).__name__)
-        complete = False
+        schedule.go_on_later(email_account_id)
+        return
     if not complete and schedule.has_work(email_account_id):
         transaction.on_commit(lambda: _ring(email_account_id))
 

@@ -6,11 +6,16 @@ undisturbed run and 120 s. The short one throws everything at one small mailbox.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
+import shutil
+import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from itertools import count as numbers
+from pathlib import Path
 
 import pytest
 
@@ -148,6 +153,93 @@ def test_twenty_thousand_messages_survive(site: Site, torment: Torment, postgres
         f"\n{torment.__name__}: {seconds:.0f} s of {limit:.0f} s, {bodies / COUNT:.2f} fetches a message,"
         f" {site.proxy.cuts} cuts, {site.proxy.connections} connections"
     )
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1800)
+def test_a_clock_that_jumps_by_hours_loses_nothing(site: Site, postgres_server: PostgresServer) -> None:
+    site.launcher = ("-m", "tests.journeys.stepped_clock", "celery")
+    site.fill(COUNT)
+    site.connect()
+    seconds = disturbed(site, kill_children, postgres_server, COUNT, 3 * took.get("calm", 200.0) + 120)
+    site.judge(COUNT)
+    print(f"\nstepped clock: {seconds:.0f} s")  # noqa: T201
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path, postgres_server: PostgresServer) -> Iterator[Path]:
+    """A disk of 300 MB with a tablespace on it."""
+    place = Path(tempfile.mkdtemp(prefix="disk", dir="/tmp"))
+    if (
+        os.geteuid()
+        or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=300m", "tmpfs", place], check=False).returncode
+    ):
+        place.rmdir()
+        pytest.skip("no small disk can be mounted here")
+    try:
+        (place / "rows").mkdir()
+        shutil.chown(place / "rows", postgres_server.user)
+        postgres_server.execute(f"CREATE TABLESPACE small LOCATION '{place / 'rows'}'")
+        yield place
+    finally:
+        subprocess.run(["umount", "-l", place], check=False)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1800)
+def test_a_disk_that_is_full_and_freed_loses_nothing(
+    small_disk: Path, site: Site, postgres_server: PostgresServer
+) -> None:
+    database = site.here.environment["DATABASE_URL"].rpartition("/")[2]
+    postgres_server.execute(f"ALTER DATABASE {database} SET TABLESPACE small")
+    filled: list[int] = []
+
+    def fill_disk(site: Site, _dice: random.Random, _database: PostgresServer) -> Iterator[float]:
+        for _ in range(3):
+            yield 8
+            with contextlib.suppress(OSError), (small_disk / "ballast").open("wb", buffering=0) as ballast:
+                while True:
+                    ballast.write(bytes(4096))
+            yield 6
+            before = site.stored()
+            yield 6
+            filled.append(site.stored() - before)
+            (small_disk / "ballast").unlink()
+        while True:
+            yield 1000
+
+    site.fill(COUNT)
+    site.connect()
+    seconds = disturbed(site, fill_disk, postgres_server, COUNT, 3 * took.get("calm", 200.0) + 120)
+    site.judge(COUNT)
+    assert 0 in filled, f"the disk was full at least once: {filled}"
+    print(f"\ndisk full: {seconds:.0f} s, stored while it was full: {filled}")  # noqa: T201
+    postgres_server.execute(f"DROP DATABASE {database} WITH (FORCE)")
+    postgres_server.execute("DROP TABLESPACE small")
+
+
+@pytest.mark.parametrize(
+    ("workers", "count"),
+    [(3, 900), pytest.param(2, COUNT, marks=pytest.mark.long), pytest.param(8, COUNT, marks=pytest.mark.long)],
+)
+@pytest.mark.timeout(1800)
+def test_many_workers_on_one_mailbox_fetch_each_message_once(site: Site, workers: int, count: int) -> None:
+    site.fill(count)
+    site.connect()
+    running = [site.here.start("sync_account", ANNA) for _ in range(workers)]
+    try:
+        for process in running:
+            process.wait(900)
+    finally:
+        for process in running:
+            process.kill()
+            process.wait()
+    assert site.here.json("sync_account", ANNA)["stored"] == count
+    site.judge(count)
+    fetched = sum(site.proxy.bodies.values())
+    print(f"\n{workers} workers: {fetched / count:.3f} fetches a message")  # noqa: T201
+    assert len(site.proxy.bodies) == count
+    assert fetched <= 1.1 * count
 
 
 @pytest.mark.timeout(300)
