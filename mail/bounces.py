@@ -59,6 +59,8 @@ _ADDRESS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,64}@[A-Za-z0-9-]{1,63}
 _STATUS = re.compile(r"\b([245])\.(\d{1,3})\.(\d{1,3})\b")
 _CODE = re.compile(r"(?<![\d.@])\b([45])\d\d\b(?![\d.]*@)")
 _ID = re.compile(rb"(?im)^[> \t]{0,8}(?:x-)?(?:original-)?message-id:[ \t]*(?:\r?\n[ \t]+)?<([^<>\s]{3,900})>")
+_ENVELOPE = re.compile(rb"(?im)^Original-Envelope-Id:[ \t]*([!-~]{3,400})[ \t]*\r?$")
+_XTEXT = re.compile(r"\+([0-9A-F]{2})")
 _FIELD = re.compile(r"^([A-Za-z-]{3,40}):[ \t]*(.{0,2000}(?:\n[ \t].{0,1000}){0,20})", re.M)
 _AUTO_REPLY = re.compile(
     r"^(?:auto(?:matic|mated)?[ -]?(?:reply|response|antwort)|out of (?:the )?office|abwesen|réponse automatique|"
@@ -197,8 +199,14 @@ def _original_ids(raw: bytes, parsed: ParsedMessage) -> tuple[str, ...]:
             except KeyError:
                 continue
     found = [match[1].decode("utf-8", "replace") for text in reversed(texts) for match in _ID.finditer(text)]
+    found += [_from_xtext(match[1].decode()) for match in _ENVELOPE.finditer(texts[0])]  # the ENVID that we gave
     found += [one for one in (parsed.in_reply_to, *reversed(parsed.references)) if one]
     return tuple(one for one in dict.fromkeys(found) if one != parsed.message_id)[:20]
+
+
+def _from_xtext(text: str) -> str:
+    """RFC 3461 4: "+" and two hexadecimal digits stand for an octet."""
+    return _XTEXT.sub(lambda match: chr(int(match[1], 16)), text)
 
 
 def _failed_recipients(header: str) -> list[str]:

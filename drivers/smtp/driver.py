@@ -15,7 +15,7 @@ from drivers.errors import DriverError, SendRejected, ServerUnreachable
 from drivers.smtp.conversation import Conversation
 from drivers.smtp.dial import open_socket, tls_settings
 from drivers.smtp.loop import LoopThread
-from drivers.smtp.message import Unsendable, Wire, wire_address, wire_message
+from drivers.smtp.message import Unsendable, Wire, envelope_id, wire_address, wire_message
 from drivers.smtp.replies import Reply, busy, refusal
 from drivers.types import (
     Capabilities,
@@ -146,7 +146,7 @@ async def _call(action: Any) -> None:
 async def _send(talk: Conversation, envelope: Envelope, raw: bytes, answer_timeout: float) -> SendReceipt:
     wire = _prepared(talk, raw)
     try:
-        await _begin(talk, envelope, wire)
+        await _begin(talk, envelope, wire, envelope_id(raw))
         results = [await _recipient(talk, address) for address in envelope.recipients]
         if not any(result.accepted for result in results):
             raise _all_refused(results)
@@ -173,7 +173,7 @@ def _prepared(talk: Conversation, raw: bytes) -> Wire:
     return wire
 
 
-async def _begin(talk: Conversation, envelope: Envelope, wire: Wire) -> None:
+async def _begin(talk: Conversation, envelope: Envelope, wire: Wire, identity: str) -> None:
     has_utf8 = "smtputf8" in talk.extensions
     try:
         sender = wire_address(envelope.sender, utf8=has_utf8)
@@ -186,6 +186,8 @@ async def _begin(talk: Conversation, envelope: Envelope, wire: Wire) -> None:
         line += b" BODY=8BITMIME"
     if has_utf8 and (wire.needs_utf8 or not all(each.isascii() for each in (envelope.sender, *envelope.recipients))):
         line += b" SMTPUTF8"
+    if "dsn" in talk.extensions and sender:  # RFC 3461: reports return our headers, and our name for the mail
+        line += b" RET=HDRS" + (f" ENVID={identity}".encode("ascii") if identity else b"")
     reply = await talk.command(line)
     if reply.code != 250:
         raise refusal(reply, "the sender")
@@ -198,7 +200,8 @@ async def _recipient(talk: Conversation, address: str) -> RecipientResult:
             raise Unsendable("The address is empty.")
     except Unsendable as error:
         return RecipientResult(address, accepted=False, code=NOT_SENDABLE, text=str(error))
-    reply = await talk.command(b"RCPT TO:<" + encoded + b">")
+    wish = b" NOTIFY=FAILURE,DELAY" if "dsn" in talk.extensions else b""
+    reply = await talk.command(b"RCPT TO:<" + encoded + b">" + wish)
     if reply.code == 421:
         raise busy(reply)
     return RecipientResult(address, accepted=reply.code in (250, 251), code=reply.code, text=reply.text[:500])

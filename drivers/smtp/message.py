@@ -13,9 +13,11 @@ import io
 import re
 from dataclasses import dataclass
 
+HEADER_LOOK = 64 * 1024  # octets in which a header field of ours is looked for
 ADDRESS_LIMIT = 320  # octets: 64 + @ + 255 (RFC 5321 4.5.3.1)
 _FORBIDDEN = re.compile(r"[\x00-\x20\x7f-\x9f<>\u2028\u2029]")
 _LINE_END = re.compile(rb"\r\n|\n|\r")
+_MESSAGE_ID = re.compile(rb"(?im)^Message-ID:[ \t]*(?:\r?\n[ \t]+)?<([!-;=?-~]{3,300})>[ \t]*\r?$")
 _DOT = re.compile(rb"(?m)^\.")
 
 
@@ -53,6 +55,14 @@ def wire_address(address: str, *, utf8: bool) -> bytes:
     if len(encoded) > ADDRESS_LIMIT:
         raise Unsendable("The address is too long.")
     return encoded
+
+
+def envelope_id(raw: bytes) -> str:
+    """The mail's Message-ID as ENVID takes it (RFC 3461 4.4: xtext, 100 characters before encoding); "" without a fit one."""
+    found = _MESSAGE_ID.search(raw[:HEADER_LOOK].replace(b"\r\n", b"\n").partition(b"\n\n")[0] + b"\n")
+    if found is None or len(found[1]) > 100:
+        return ""
+    return "".join(f"+{byte:02X}" if byte in b"+=" else chr(byte) for byte in found[1])
 
 
 def _ascii_domain(domain: str) -> bytes:

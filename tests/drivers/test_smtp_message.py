@@ -1,6 +1,7 @@
 """What is put on the line: no smuggling, and letters of all alphabets as far as the server takes them."""
 
 import email
+import re
 from email import policy
 
 import pytest
@@ -9,9 +10,9 @@ from hypothesis import strategies as st
 
 from drivers.errors import SendRejected
 from drivers.smtp.driver import SmtpDriver
-from drivers.smtp.message import Unsendable, wire_address, wire_message
+from drivers.smtp.message import Unsendable, envelope_id, wire_address, wire_message
 from drivers.types import Envelope, Security, ServerAddress
-from tests.servers.scripted_smtp import ScriptedSmtp
+from tests.servers.scripted_smtp import DEFAULTS, ScriptedSmtp
 
 HEADER = b"From: maren@nordlys.example\r\nSubject: x\r\n"
 ASCII_ONLY = "250-scripted\r\n250 SIZE 1000000"
@@ -94,3 +95,23 @@ def test_a_server_without_8bitmime_gets_seven_bits_with_the_same_words():
 def test_a_bounce_has_the_null_sender():
     _, server = send(Envelope("", ("c@d.example",)))
     assert server.lines[1].startswith("MAIL FROM:<>")
+
+
+def test_a_server_with_dsn_is_asked_for_reports_of_failure_and_delay_named_by_our_message_id():
+    ehlo = DEFAULTS["EHLO"].replace("250-8BITMIME", "250-8BITMIME\r\n250-DSN")
+    raw = b"Message-ID: <a+b=c@nordlys.example>\r\nSubject: x\r\n\r\nhello\r\n"
+    _, server = send(Envelope("a@b.example", ("c@d.example",)), raw, EHLO=ehlo)
+    assert server.lines[1].endswith(" RET=HDRS ENVID=a+2Bb+3Dc@nordlys.example")
+    assert server.lines[2] == "RCPT TO:<c@d.example> NOTIFY=FAILURE,DELAY"
+
+
+def test_a_server_without_dsn_and_a_mail_with_an_odd_message_id_get_no_parameter_of_it():
+    raw = b"Message-ID: <%b@b.example>\r\n\r\nhello\r\n"
+    _, server = send(Envelope("a@b.example", ("c@d.example",)), raw % b"a")
+    assert not any("RET=" in line or "NOTIFY=" in line for line in server.lines)
+    assert envelope_id(raw % (b"a" * 200)) == envelope_id(raw % b"a b") == envelope_id(b"X: <a@b>\r\n\r\n") == ""
+
+
+@given(st.binary(max_size=200))
+def test_no_message_id_can_end_its_command(text):
+    assert re.fullmatch(r"[!-~]*", envelope_id(b"Message-ID: <" + text + b">\r\n\r\n"))

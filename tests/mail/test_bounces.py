@@ -93,3 +93,13 @@ def test_a_huge_report_takes_no_long() -> None:
     raw = b"From: MAILER-DAEMON@x.example\r\nSubject: failure notice\r\n\r\n" + b"a@b.example> " * 100_000
     report = read_report(raw)
     assert report is not None and len(report.failures) <= 100
+
+
+def test_the_envelope_id_that_we_gave_names_the_mail_where_no_header_comes_back() -> None:
+    report = read_report(
+        b"From: MAILER-DAEMON@mx.example\r\nContent-Type: multipart/report; report-type=delivery-status; boundary=b\r\n\r\n"
+        b"--b\r\n\r\nSorry\r\n--b\r\nContent-Type: message/delivery-status\r\n\r\n"
+        b"Reporting-MTA: dns; mx.example\r\nOriginal-Envelope-Id: a+2Bb@nordlys.example\r\n\r\n"
+        b"Final-Recipient: rfc822; ida@customer.example\r\nAction: failed\r\nStatus: 5.1.1\r\n\r\n--b--\r\n"
+    )
+    assert report is not None and report.original_ids == ("a+b@nordlys.example",)
