@@ -49,7 +49,8 @@ class ServerAddress:
     """Where to connect and how. `ca_bundle` is PEM text for a private authority ("" for the system's).
 
     `private_networks`: CIDRs that may be reached besides public addresses (settings.PRIVATE_NETWORKS).
-    `timeout`: seconds for each network step.
+    `timeout`: seconds for each network step. Exchange only: `url` of the service, `mailbox` (the address of the mailbox to
+    open, which may be another one than that of who signs in), `impersonate` (a service account acts as its owner).
     """
 
     host: str
@@ -58,6 +59,9 @@ class ServerAddress:
     ca_bundle: str = ""
     private_networks: tuple[str, ...] = ()
     timeout: float = 30.0
+    url: str = ""
+    mailbox: str = ""
+    impersonate: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +142,7 @@ class RemoteCopy:
     thread_id: str = ""
     labels: tuple[str, ...] = ()
     modseq: int = 0
+    is_mail: bool = True  # False: an item that is no mail (Exchange: meeting request, report, contact); never fetched
 
 
 @dataclass(frozen=True, slots=True)

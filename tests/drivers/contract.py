@@ -42,6 +42,17 @@ def mail_with_attachment() -> bytes:
     )
 
 
+def same(raw: bytes, world: World) -> object:
+    """The source, or what must survive where a server makes it anew: identity, subject, the last text and the files."""
+    if world.keeps_bytes:
+        return raw
+    parsed = message_from_bytes(raw)
+    leaves = [one for one in parsed.walk() if not one.is_multipart()]
+    texts = [one.get_payload(decode=True).strip() for one in leaves if one.get_content_maintype() == "text"]  # type: ignore[union-attr]
+    files = [(one.get_filename(), one.get_payload(decode=True)) for one in leaves if one.get_filename()]
+    return parsed["Message-ID"], parsed["Subject"], texts[-1:], files
+
+
 class MailboxContract:
     """Inherit and define the fixture `world`."""
 
@@ -59,48 +70,49 @@ class MailboxContract:
 
     def test_the_epoch_of_a_folder_is_that_of_its_changes(self, world: World) -> None:
         with world.driver() as driver:
-            assert driver.epoch("INBOX") == driver.fetch_changes("INBOX", None, since=None, limit=FAR).epoch
+            assert driver.epoch(world.inbox) == driver.fetch_changes(world.inbox, None, since=None, limit=FAR).epoch
             with pytest.raises(errors.FolderGone):
                 driver.epoch("No such folder")
 
     def test_headers_tell_messages_apart_without_their_bodies(self, world: World) -> None:
-        keys = [world.add("INBOX", mail(number, "body " * 50)) for number in (1, 2)]
+        keys = [world.add(world.inbox, mail(number, "body " * 50)) for number in (1, 2)]
         with world.driver() as driver:
-            found = list(driver.fetch_headers("INBOX", [keys[1], "999999", keys[0]]))
+            found = list(driver.fetch_headers(world.inbox, [keys[1], "999999", keys[0]]))
         assert [one.copy.key for one in found] == [keys[1], keys[0]]
         parsed = message_from_bytes(found[0].raw)
         assert (parsed["Message-ID"], parsed["Subject"]) == ("<m2@example.org>", "Number 2")
         assert b"body body" not in found[0].raw and not found[0].is_complete
-        assert found[0].copy.size == len(mail(2, "body " * 50))
+        assert (found[0].copy.size or 0) >= len(mail(2, "body " * 50))
+        assert found[0].copy.size == len(mail(2, "body " * 50)) or not world.counts_bytes
 
     def test_a_search_by_sender_and_subject_brings_the_newest_headers(self, world: World) -> None:
-        keys = [world.add("INBOX", mail(number)) for number in (1, 2, 12)]
+        keys = [world.add(world.inbox, mail(number)) for number in (1, 2, 12)]
         with world.driver() as driver:
-            assert [m.copy.key for m in driver.search("INBOX", subject="number 1")] == [keys[2], keys[0]]
-            assert [m.copy.key for m in driver.search("INBOX", sender="ida@example.org", subject="12")] == [keys[2]]
-            assert len(driver.search("INBOX", sender="ida", limit=2)) == 2
-            assert driver.search("INBOX", sender="nobody@example.org") == []
-            assert driver.search("INBOX") == []
-            assert driver.search("INBOX", subject="x\r\nA1 LOGOUT") == []
+            assert [m.copy.key for m in driver.search(world.inbox, subject="number 1")] == [keys[2], keys[0]]
+            assert [m.copy.key for m in driver.search(world.inbox, sender="ida@example.org", subject="12")] == [keys[2]]
+            assert len(driver.search(world.inbox, sender="ida", limit=2)) == 2
+            assert driver.search(world.inbox, sender="nobody@example.org") == []
+            assert driver.search(world.inbox) == []
+            assert driver.search(world.inbox, subject="x\r\nA1 LOGOUT") == []
             assert driver.list_folders(), "the line was not broken"
 
     def test_every_folder_has_its_role_once(self, world: World) -> None:
-        world.add("INBOX", mail(1))
+        world.add(world.inbox, mail(1))
         with world.driver() as driver:
             folders = driver.list_folders()
         roles = {folder.role: folder.id for folder in folders if folder.role is not FolderRole.NONE}
-        assert roles[FolderRole.INBOX] == "INBOX"
+        assert roles[FolderRole.INBOX] == world.inbox
         assert roles[FolderRole.DRAFTS] == world.drafts
         assert roles[FolderRole.TRASH] == world.trash
         assert FolderRole.SENT in roles and FolderRole.JUNK in roles
         assert len(roles) == sum(folder.role is not FolderRole.NONE for folder in folders)
-        assert next(folder.total for folder in folders if folder.id == "INBOX") == 1
+        assert next(folder.total for folder in folders if folder.id == world.inbox) == 1
 
     def test_the_first_look_gives_everything_newest_first_in_pages(self, world: World) -> None:
-        keys = [world.add("INBOX", mail(number)) for number in range(7)]
+        keys = [world.add(world.inbox, mail(number)) for number in range(7)]
         seen: list[str] = []
         with world.driver() as driver:
-            changes = driver.fetch_changes("INBOX", None, since=None, limit=3)
+            changes = driver.fetch_changes(world.inbox, None, since=None, limit=3)
             assert changes.total == 7 and changes.has_more
             while True:
                 assert len(changes.added) <= 3
@@ -108,61 +120,61 @@ class MailboxContract:
                 assert all(copy.received_at and copy.size for copy in changes.added)
                 if not changes.has_more:
                     break
-                changes = driver.fetch_changes("INBOX", changes.cursor, since=None, limit=3)
+                changes = driver.fetch_changes(world.inbox, changes.cursor, since=None, limit=3)
         assert seen == keys[::-1]
 
     def test_a_poll_that_finds_nothing_says_so(self, world: World) -> None:
-        world.add("INBOX", mail(1))
+        world.add(world.inbox, mail(1))
         with world.driver() as driver:
-            changes = self.caught_up(driver)
-            again = driver.fetch_changes("INBOX", changes.cursor, since=None, limit=FAR)
+            changes = self.caught_up(driver, world.inbox)
+            again = driver.fetch_changes(world.inbox, changes.cursor, since=None, limit=FAR)
         assert (again.added, again.flags, again.removed, again.present) == ((), (), (), None)
         assert again.cursor == changes.cursor and not again.has_more
 
     def test_new_mail_is_found_over_the_same_and_over_a_new_connection(self, world: World) -> None:
-        world.add("INBOX", mail(1))
+        world.add(world.inbox, mail(1))
         with world.driver() as driver:
-            changes = self.caught_up(driver)
-            second = world.add("INBOX", mail(2))
-            changes = driver.fetch_changes("INBOX", changes.cursor, since=None, limit=FAR)
+            changes = self.caught_up(driver, world.inbox)
+            second = world.add(world.inbox, mail(2))
+            changes = driver.fetch_changes(world.inbox, changes.cursor, since=None, limit=FAR)
             assert [copy.key for copy in changes.added] == [second]
-        third = world.add("INBOX", mail(3))
+        third = world.add(world.inbox, mail(3))
         with world.driver() as driver:
-            changes = driver.fetch_changes("INBOX", changes.cursor, since=None, limit=FAR)
+            changes = driver.fetch_changes(world.inbox, changes.cursor, since=None, limit=FAR)
         assert [copy.key for copy in changes.added] == [third]
 
     def test_mail_that_arrives_while_old_pages_remain_comes_first_and_nothing_is_lost(self, world: World) -> None:
-        keys = [world.add("INBOX", mail(number)) for number in range(6)]
+        keys = [world.add(world.inbox, mail(number)) for number in range(6)]
         with world.driver() as driver:
-            changes = driver.fetch_changes("INBOX", None, since=None, limit=2)
+            changes = driver.fetch_changes(world.inbox, None, since=None, limit=2)
             seen = [copy.key for copy in changes.added]
-            late = [world.add("INBOX", mail(number)) for number in range(6, 9)]
-            changes = driver.fetch_changes("INBOX", changes.cursor, since=None, limit=2)
+            late = [world.add(world.inbox, mail(number)) for number in range(6, 9)]
+            changes = driver.fetch_changes(world.inbox, changes.cursor, since=None, limit=2)
             assert [copy.key for copy in changes.added] == late[:0:-1]
             while True:
                 seen += [copy.key for copy in changes.added]
                 if not changes.has_more:
                     break
-                changes = driver.fetch_changes("INBOX", changes.cursor, since=None, limit=2)
-        assert sorted(seen, key=int) == keys + late
+                changes = driver.fetch_changes(world.inbox, changes.cursor, since=None, limit=2)
+        assert len(seen) == len(keys + late) and set(seen) == {*keys, *late}
 
     def test_a_changed_flag_is_told(self, world: World) -> None:
-        keys = [world.add("INBOX", mail(number)) for number in range(3)]
+        keys = [world.add(world.inbox, mail(number)) for number in range(3)]
         with world.driver() as driver:
-            changes = self.caught_up(driver)
-            world.flag("INBOX", keys[1], "\\Flagged")
-            changes = driver.fetch_changes("INBOX", changes.cursor, since=None, limit=FAR)
+            changes = self.caught_up(driver, world.inbox)
+            world.flag(world.inbox, keys[1], "\\Flagged")
+            changes = driver.fetch_changes(world.inbox, changes.cursor, since=None, limit=FAR)
         told = {copy.key: copy.flags for copy in changes.flags}
         assert "\\flagged" in told[keys[1]]
 
     def test_a_message_deleted_elsewhere_is_removed_or_absent(self, world: World) -> None:
-        keys = [world.add("INBOX", mail(number)) for number in range(3)]
+        keys = [world.add(world.inbox, mail(number)) for number in range(3)]
         with world.driver() as driver:
-            changes = self.caught_up(driver)
-            world.remove("INBOX", keys[1])
-            new = world.add("INBOX", mail(9))
-            changes = driver.fetch_changes("INBOX", changes.cursor, since=None, limit=FAR)
-            assert [copy.key for copy in driver.list_ids("INBOX", since=None)] == [keys[0], keys[2], new]
+            changes = self.caught_up(driver, world.inbox)
+            world.remove(world.inbox, keys[1])
+            new = world.add(world.inbox, mail(9))
+            changes = driver.fetch_changes(world.inbox, changes.cursor, since=None, limit=FAR)
+            assert [copy.key for copy in driver.list_ids(world.inbox, since=None)] == [keys[0], keys[2], new]
         assert [copy.key for copy in changes.added] == [new]
         told = keys[1] in changes.removed
         absent = changes.present is not None and keys[1] not in changes.present and keys[0] in changes.present
@@ -171,28 +183,30 @@ class MailboxContract:
 
     def test_a_window_by_date_counts_and_gives_only_what_is_in_it(self, world: World) -> None:
         now = datetime.now(UTC).replace(hour=12, minute=0, second=0, microsecond=0)
-        old = world.add("INBOX", mail(1), received_at=now - timedelta(days=40))
-        new = world.add("INBOX", mail(2), received_at=now - timedelta(days=2))
+        old = world.add(world.inbox, mail(1), received_at=now - timedelta(days=40))
+        new = world.add(world.inbox, mail(2), received_at=now - timedelta(days=2))
         since = (now - timedelta(days=7)).date()
         with world.driver() as driver:
-            changes = driver.fetch_changes("INBOX", None, since=since, limit=FAR)
+            changes = driver.fetch_changes(world.inbox, None, since=since, limit=FAR)
             assert [copy.key for copy in changes.added] == [new] and changes.total == 1
-            assert [copy.key for copy in driver.list_ids("INBOX", since=since)] == [new]
-            late = world.add("INBOX", mail(3), received_at=now - timedelta(days=60))
-            fresh = world.add("INBOX", mail(4), received_at=now)
-            changes = driver.fetch_changes("INBOX", self.caught_up(driver, since).cursor, since=since, limit=FAR)
-            narrow = self.caught_up(driver, since)
+            assert [copy.key for copy in driver.list_ids(world.inbox, since=since)] == [new]
+            late = world.add(world.inbox, mail(3), received_at=now - timedelta(days=60))
+            fresh = world.add(world.inbox, mail(4), received_at=now)
+            changes = driver.fetch_changes(
+                world.inbox, self.caught_up(driver, world.inbox, since).cursor, since=since, limit=FAR
+            )
+            narrow = self.caught_up(driver, world.inbox, since)
             assert {copy.key for copy in narrow.added} == {new, fresh}
-            wider = driver.fetch_changes("INBOX", narrow.cursor, since=None, limit=FAR)
+            wider = driver.fetch_changes(world.inbox, narrow.cursor, since=None, limit=FAR)
             assert {old, late} <= {copy.key for copy in wider.added}
 
     def test_a_folder_numbered_anew_makes_the_cursor_invalid(self, world: World) -> None:
-        world.add("INBOX", mail(1))
+        world.add(world.inbox, mail(1))
         with world.driver() as driver:
-            cursor = self.caught_up(driver).cursor
-        world.renumber("INBOX")
+            cursor = self.caught_up(driver, world.inbox).cursor
+        world.renumber(world.inbox)
         with world.driver() as driver, pytest.raises(errors.CursorInvalid):
-            driver.fetch_changes("INBOX", cursor, since=None, limit=FAR)
+            driver.fetch_changes(world.inbox, cursor, since=None, limit=FAR)
 
     def test_a_missing_folder_is_gone(self, world: World) -> None:
         with world.driver() as driver:
@@ -204,108 +218,115 @@ class MailboxContract:
 
     def test_messages_come_whole_in_the_order_asked_without_the_gone(self, world: World) -> None:
         raws = [mail(number, text="x" * number * 50) for number in range(5)]
-        keys = [world.add("INBOX", raw) for raw in raws]
-        world.remove("INBOX", keys[2])
+        keys = [world.add(world.inbox, raw) for raw in raws]
+        world.remove(world.inbox, keys[2])
         order = [keys[4], keys[0], keys[2], keys[3], "4000000"]
         with world.driver() as driver:
-            found = list(driver.fetch_messages("INBOX", order, whole_below=WHOLE))
+            found = list(driver.fetch_messages(world.inbox, order, whole_below=WHOLE))
         assert [message.copy.key for message in found] == [keys[4], keys[0], keys[3]]
-        assert [message.raw for message in found] == [raws[4], raws[0], raws[3]]
+        assert [same(message.raw, world) for message in found] == [same(raws[n], world) for n in (4, 0, 3)]
         assert all(message.is_complete for message in found)
 
     def test_reading_changes_no_flag(self, world: World) -> None:
-        key = world.add("INBOX", mail_with_attachment())
+        key = world.add(world.inbox, mail_with_attachment())
         with world.driver() as driver:
-            list(driver.fetch_messages("INBOX", [key], whole_below=WHOLE * 9))
-            list(driver.fetch_messages("INBOX", [key], whole_below=100))
-            list(driver.fetch_part("INBOX", key, "2"))
-            list(driver.fetch_raw("INBOX", key))
-            changes = driver.fetch_changes("INBOX", None, since=None, limit=FAR)
+            list(driver.fetch_messages(world.inbox, [key], whole_below=WHOLE * 9))
+            list(driver.fetch_messages(world.inbox, [key], whole_below=100))
+            list(driver.fetch_part(world.inbox, key, "2"))
+            list(driver.fetch_raw(world.inbox, key))
+            changes = driver.fetch_changes(world.inbox, None, since=None, limit=FAR)
         assert changes.added[0].flags == frozenset()
 
     def test_a_big_message_comes_without_its_attachment_which_can_be_fetched(self, world: World) -> None:
-        keys = [world.add("INBOX", mail(1)), world.add("INBOX", mail_with_attachment()), world.add("INBOX", mail(2))]
+        keys = [
+            world.add(world.inbox, mail(1)),
+            world.add(world.inbox, mail_with_attachment()),
+            world.add(world.inbox, mail(2)),
+        ]
         with world.driver() as driver:
-            found = list(driver.fetch_messages("INBOX", keys, whole_below=100_000))
+            found = list(driver.fetch_messages(world.inbox, keys, whole_below=100_000))
             assert [message.copy.key for message in found] == keys
             big = found[1]
             (part,) = big.left_out
-            content = b"".join(driver.fetch_part("INBOX", keys[1], part.id))
+            content = b"".join(driver.fetch_part(world.inbox, keys[1], part.id))
         assert not big.is_complete and len(big.raw) < 5_000
-        assert (part.id, part.content_type, part.file_name) == ("2", "application/pdf", "plan.pdf")
+        assert (part.content_type, part.file_name) == ("application/pdf", "plan.pdf")
         assert part.disposition == "attachment" and part.size > len(ATTACHMENT)
         assert content == ATTACHMENT
         parsed = message_from_bytes(big.raw)
         assert parsed["Subject"] == "Plans" and parsed["Message-ID"] == "<big@example.org>"
         texts = [one.get_payload(decode=True) for one in parsed.walk() if one.get_content_maintype() == "text"]
-        assert "Die Pläne".encode() in texts[0] and b"<p>Hi</p>" in texts[1]
+        assert b"<p>Hi</p>" in texts[-1]
         leaves = [one.get_content_type() for one in parsed.walk() if not one.is_multipart()]
-        assert leaves == ["text/plain", "text/html", "application/pdf"]
+        if world.has_both_texts:
+            assert part.id == "2" and "Die Pläne".encode() in texts[0]
+            assert leaves == ["text/plain", "text/html", "application/pdf"]
 
     def test_the_source_comes_byte_for_byte(self, world: World) -> None:
-        key = world.add("INBOX", mail_with_attachment())
+        key = world.add(world.inbox, mail_with_attachment())
         with world.driver() as driver:
-            assert b"".join(driver.fetch_raw("INBOX", key)) == mail_with_attachment()
+            raw = b"".join(driver.fetch_raw(world.inbox, key))
+        assert same(raw, world) == same(mail_with_attachment(), world)
 
     def test_what_is_gone_is_said(self, world: World) -> None:
-        key = world.add("INBOX", mail(1))
+        key = world.add(world.inbox, mail(1))
         with world.driver() as driver:
             with pytest.raises(errors.MessageGone):
-                list(driver.fetch_raw("INBOX", "99999"))
+                list(driver.fetch_raw(world.inbox, "99999"))
             with pytest.raises(errors.MessageGone):
-                list(driver.fetch_part("INBOX", "99999", "1"))
+                list(driver.fetch_part(world.inbox, "99999", "1"))
             with pytest.raises(errors.MessageGone):
-                list(driver.fetch_part("INBOX", key, "7.3"))
+                list(driver.fetch_part(world.inbox, key, "7.3"))
             with pytest.raises(errors.MessageGone):
-                list(driver.fetch_part("INBOX", key, "1]\r\nA1 LOGOUT"))
-            assert list(driver.fetch_messages("INBOX", ["99999"], whole_below=WHOLE)) == []
+                list(driver.fetch_part(world.inbox, key, "1]\r\nA1 LOGOUT"))
+            assert list(driver.fetch_messages(world.inbox, ["99999"], whole_below=WHOLE)) == []
 
     def test_a_message_is_found_by_its_exact_message_id(self, world: World) -> None:
-        world.add("INBOX", mail(11))
-        key = world.add("INBOX", mail(1))
+        world.add(world.inbox, mail(11))
+        key = world.add(world.inbox, mail(1))
         with world.driver() as driver:
-            assert [copy.key for copy in driver.find("INBOX", "<m1@example.org>")] == [key]
-            assert driver.find("INBOX", "m1@example.org") == []
-            assert driver.find("INBOX", "<m1@example.org>\r\nA LOGOUT") == []
-            assert driver.find("INBOX", '<m"\\1@example.org>') == []
+            assert [copy.key for copy in driver.find(world.inbox, "<m1@example.org>")] == [key]
+            assert driver.find(world.inbox, "m1@example.org") == []
+            assert driver.find(world.inbox, "<m1@example.org>\r\nA LOGOUT") == []
+            assert driver.find(world.inbox, '<m"\\1@example.org>') == []
 
     def test_flags_are_set_and_taken_away(self, world: World) -> None:
-        keys = [world.add("INBOX", mail(number)) for number in range(2)]
+        keys = [world.add(world.inbox, mail(number)) for number in range(2)]
         with world.driver() as driver:
-            driver.set_flags("INBOX", [*keys, "77777"], add=["\\Seen", "\\Flagged"])
-            driver.set_flags("INBOX", keys[:1], remove=["\\Seen"])
-            added = driver.fetch_changes("INBOX", None, since=None, limit=FAR).added
+            driver.set_flags(world.inbox, [*keys, "77777"], add=["\\Seen", "\\Flagged"])
+            driver.set_flags(world.inbox, keys[:1], remove=["\\Seen"])
+            added = driver.fetch_changes(world.inbox, None, since=None, limit=FAR).added
         flags = {copy.key: copy.flags for copy in added}
         assert flags == {keys[0]: {"\\flagged"}, keys[1]: {"\\seen", "\\flagged"}}
 
     def test_a_flag_with_a_line_break_is_refused(self, world: World) -> None:
-        key = world.add("INBOX", mail(1))
+        key = world.add(world.inbox, mail(1))
         with world.driver() as driver:
             with suppress(errors.ProtocolError):
-                driver.set_flags("INBOX", [key], add=["\\Seen)\r\nA LOGOUT"])
+                driver.set_flags(world.inbox, [key], add=["\\Seen)\r\nA LOGOUT"])
             assert driver.list_folders()
 
     def test_a_moved_message_is_in_the_other_folder_only(self, world: World) -> None:
-        stays, goes = world.add("INBOX", mail(1)), world.add("INBOX", mail(2))
+        stays, goes = world.add(world.inbox, mail(1)), world.add(world.inbox, mail(2))
         with world.driver() as driver:
-            moved = driver.move("INBOX", [goes], world.other)
-            assert [copy.key for copy in driver.list_ids("INBOX", since=None)] == [stays]
+            moved = driver.move(world.inbox, [goes], world.other)
+            assert [copy.key for copy in driver.list_ids(world.inbox, since=None)] == [stays]
             (there,) = driver.find(world.other, "<m2@example.org>")
         assert moved in ({}, {goes: there.key})
         assert moved or not driver.capabilities.append_uid
 
     def test_a_move_to_nowhere_keeps_the_message(self, world: World) -> None:
-        key = world.add("INBOX", mail(1))
+        key = world.add(world.inbox, mail(1))
         with world.driver() as driver:
             with pytest.raises(errors.FolderGone):
-                driver.move("INBOX", [key], "Nowhere")
-            assert [copy.key for copy in driver.list_ids("INBOX", since=None)] == [key]
+                driver.move(world.inbox, [key], "Nowhere")
+            assert [copy.key for copy in driver.list_ids(world.inbox, since=None)] == [key]
 
     def test_only_the_named_copy_is_deleted(self, world: World) -> None:
-        stays, goes = world.add("INBOX", mail(1)), world.add("INBOX", mail(2))
+        stays, goes = world.add(world.inbox, mail(1)), world.add(world.inbox, mail(2))
         with world.driver() as driver:
-            driver.delete("INBOX", [goes])
-            assert [copy.key for copy in driver.list_ids("INBOX", since=None)] == [stays]
+            driver.delete(world.inbox, [goes])
+            assert [copy.key for copy in driver.list_ids(world.inbox, since=None)] == [stays]
             assert driver.find(world.trash, "<m2@example.org>") == []
 
     def test_a_draft_is_replaced_by_its_newer_version(self, world: World) -> None:
@@ -316,7 +337,7 @@ class MailboxContract:
             (left,) = driver.list_ids(world.drafts, since=None)
             assert second in (None, left.key)
             (message,) = driver.fetch_messages(world.drafts, [left.key], whole_below=WHOLE)
-        assert message.raw == mail(2, "line one\r\nline two")
+        assert same(message.raw, world) == same(mail(2, "line one\r\nline two"), world)
         assert "\\draft" in message.copy.flags
 
     def test_a_folder_name_with_a_line_break_is_refused_or_gone(self, world: World) -> None:
@@ -326,12 +347,12 @@ class MailboxContract:
             assert driver.list_folders()
 
     def test_iterators_may_be_left_early(self, world: World) -> None:
-        keys = [world.add("INBOX", mail(number)) for number in range(4)]
+        keys = [world.add(world.inbox, mail(number)) for number in range(4)]
         with world.driver() as driver:
-            messages = driver.fetch_messages("INBOX", keys, whole_below=WHOLE)
-            assert next(iter(messages)).raw == mail(0)
-            assert len(driver.find("INBOX", "<m2@example.org>")) == 1
-            assert len(list(driver.list_ids("INBOX", since=None))) == 4
+            messages = driver.fetch_messages(world.inbox, keys, whole_below=WHOLE)
+            assert same(next(iter(messages)).raw, world) == same(mail(0), world)
+            assert len(driver.find(world.inbox, "<m2@example.org>")) == 1
+            assert len(list(driver.list_ids(world.inbox, since=None))) == 4
 
     def test_a_closed_driver_says_so_and_closing_twice_is_fine(self, world: World) -> None:
         driver = world.driver()
@@ -339,12 +360,12 @@ class MailboxContract:
         driver.close()
         driver.close()
         with pytest.raises(errors.ServerUnreachable):
-            driver.fetch_changes("INBOX", None, since=None, limit=1)
+            driver.fetch_changes(world.inbox, None, since=None, limit=1)
 
-    def caught_up(self, driver, since: date | None = None):  # type: ignore[no-untyped-def]
+    def caught_up(self, driver, inbox: str, since: date | None = None):  # type: ignore[no-untyped-def]
         """Changes after everything has been told once (a server without CONDSTORE needs two looks)."""
-        changes = first = driver.fetch_changes("INBOX", None, since=since, limit=FAR)
+        changes = first = driver.fetch_changes(inbox, None, since=since, limit=FAR)
         assert not changes.has_more
-        changes = driver.fetch_changes("INBOX", first.cursor, since=since, limit=FAR)
+        changes = driver.fetch_changes(inbox, first.cursor, since=since, limit=FAR)
         assert changes.added == ()
         return type(changes)(changes.epoch, first.added, (), (), changes.cursor)

@@ -4,7 +4,7 @@ import pytest
 
 from drivers.types import Security
 from tests.drivers.contract import MailboxContract
-from tests.drivers.worlds import DovecotWorld, FakeWorld, MiniWorld
+from tests.drivers.worlds import DovecotWorld, EwsWorld, FakeWorld, MiniWorld
 
 
 class TestFake(MailboxContract):
@@ -23,6 +23,21 @@ class TestGmail(MailboxContract):
     @pytest.fixture
     def world(self, gmail_server):
         return MiniWorld(gmail_server)
+
+
+class TestExchange(MailboxContract):
+    @pytest.fixture
+    def world(self, ews_server):
+        return EwsWorld(ews_server)
+
+
+class TestAnotherExchange(MailboxContract):
+    """Its sources are made anew, its times carry nine decimals."""
+
+    @pytest.fixture
+    def world(self, ews_server):
+        ews_server.regenerates, ews_server.decimals = True, 9
+        return EwsWorld(ews_server)
 
 
 @pytest.mark.servers

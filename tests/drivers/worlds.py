@@ -5,15 +5,17 @@ from __future__ import annotations
 import shutil
 import time
 from abc import ABC, abstractmethod
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 from imapclient import IMAPClient
 
 from drivers.base import MailboxDriver
+from drivers.ews.driver import EwsDriver
 from drivers.fake.driver import FakeServer
 from drivers.imap.driver import ImapDriver
 from drivers.types import Login, Security
 from tests.servers.dovecot import Dovecot
+from tests.servers.ews import EwsServer
 from tests.servers.gmail import GmailServer
 from tests.servers.mini_imap import MiniImap
 
@@ -21,9 +23,13 @@ from tests.servers.mini_imap import MiniImap
 class World(ABC):
     """A mailbox on some server."""
 
+    inbox = "INBOX"
     drafts = "Drafts"
     trash = "Trash"
     other = "Projects"
+    keeps_bytes = True  # else the server makes the source anew
+    has_both_texts = True  # else it keeps one body of an alternative
+    counts_bytes = True  # sizes are those of the source
 
     @abstractmethod
     def driver(self, password: str | None = None) -> MailboxDriver:
@@ -139,3 +145,35 @@ class DovecotWorld(World):
             (path / name).unlink(missing_ok=True)
         for index in path.glob("dovecot.index*"):
             shutil.rmtree(index) if index.is_dir() else index.unlink()
+
+
+class EwsWorld(World):
+    """A mailbox on the Exchange Server of the tests; its folders have German names and opaque ids."""
+
+    has_both_texts = counts_bytes = False
+
+    def __init__(self, server: EwsServer) -> None:
+        self.server = server
+        self.keeps_bytes = not server.regenerates
+        store = server.store
+        self.other = store.add_folder("Projekte").id
+        self.inbox, self.drafts, self.trash = (store.by_name(name).id for name in ("inbox", "drafts", "deleteditems"))
+        self._clock = datetime.now(UTC).replace(microsecond=0) - timedelta(minutes=30)
+
+    def driver(self, password: str | None = None) -> MailboxDriver:
+        return EwsDriver(self.server.server_address(), self.server.login(password))
+
+    def add(self, folder: str, raw: bytes, *, received_at: datetime | None = None) -> str:
+        self._clock += timedelta(seconds=1)
+        return self.server.store.add(self.server.store.folders[folder], raw, received_at=received_at or self._clock).id
+
+    def remove(self, folder: str, key: str) -> None:
+        self.server.store.remove(key)
+
+    def flag(self, folder: str, key: str, flag: str) -> None:
+        item = self.server.store.folders[folder].items[key]
+        item.values[0x1090] = "2"
+        self.server.store.touch(item)
+
+    def renumber(self, folder: str) -> None:
+        self.server.store.expire()

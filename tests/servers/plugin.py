@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.servers.dovecot import Dovecot, DovecotOptions
+from tests.servers.ews import EwsServer
 from tests.servers.gmail import GmailServer
 from tests.servers.poor import PoorServer
 
@@ -73,3 +74,11 @@ def poor_server() -> Iterator[PoorServer]:
     """A server with nothing but RFC 3501."""
     with PoorServer() as server:
         yield server
+
+
+@pytest.fixture
+def ews_server() -> Iterator[EwsServer]:
+    """An Exchange Server in memory; nothing that a test's client said may break the schema."""
+    with EwsServer() as server:
+        yield server
+        assert server.violations == []

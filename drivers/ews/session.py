@@ -1,0 +1,265 @@
+"""exchangelib's SOAP to one server: its protocol without its cache, its services with our payloads and raw answers.
+
+Invariants: what a request says about itself is read from its message alone, one by one; nothing is repeated by the
+library; no exception of exchangelib, requests or urllib3 leaves this module: only drivers.errors and `Refused`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from threading import Lock
+from typing import Any
+
+import requests
+import requests_ntlm
+from exchangelib import errors as ews
+from exchangelib.account import Account, Identity
+from exchangelib.configuration import Configuration
+from exchangelib.credentials import DELEGATE, IMPERSONATION
+from exchangelib.protocol import FailFast, Protocol
+from exchangelib.services.common import EWSAccountService
+from exchangelib.transport import NOAUTH
+from exchangelib.util import MNS
+from exchangelib.version import EXCHANGE_2013_SP1, Version
+from requests.auth import AuthBase, HTTPBasicAuth
+
+from drivers.errors import DriverError
+from drivers.ews.address import ntlm_name
+from drivers.ews.faults import Refused, blocked, http_error, translate, unreadable
+from drivers.ews.transport import GuardedAdapter
+from drivers.ews.wire import Element
+from drivers.types import AuthKind, Login, ServerAddress
+
+AGENT = "CRM-Mail"
+API_VERSION = "Exchange2013_SP1"  # understood by every server that is in support
+HEADERS = {"Content-Type": "text/xml; charset=utf-8", "Accept-Encoding": "gzip, deflate"}
+
+
+class BearerAuth(AuthBase):
+    """An OAuth access token."""
+
+    def __init__(self, token: str) -> None:
+        self._token = token
+
+    def __call__(self, request: Any) -> Any:
+        request.headers["Authorization"] = f"Bearer {self._token}"
+        return request
+
+
+class Policy(FailFast):
+    """What the HTTP status says, before anybody reads the answer."""
+
+    def raise_response_errors(self, response: Any) -> None:
+        """Raise drivers.errors for a status that is neither an answer nor a fault in XML."""
+        error = http_error(response)
+        if error is not None:
+            raise error
+
+
+class GuardedProtocol(Protocol):
+    """A protocol for one driver: own adapter, own timeout, no cache (made by `protocol_for` only)."""
+
+    def __init__(self, server: ServerAddress, login: Login) -> None:
+        self.server_address = server
+        self.login = login
+        self.TIMEOUT = server.timeout
+        self.scheme = ""  # of the sign-in: ntlm, basic, bearer
+        version = Version(build=EXCHANGE_2013_SP1, api_version=API_VERSION)
+        super().__init__(
+            config=Configuration(
+                service_endpoint=server.url,
+                auth_type=NOAUTH,
+                version=version,
+                retry_policy=Policy(),
+                max_connections=1,
+            )
+        )
+
+    def raw_session(self, prefix: str, *_args: Any, **_options: Any) -> requests.Session:  # type: ignore[override]
+        """A session that knows one way only."""
+        session = requests.Session()
+        session.trust_env = False
+        session.adapters.clear()
+        session.headers.update({**HEADERS, "User-Agent": AGENT})
+        session.mount(f"{prefix.partition('://')[0]}://", GuardedAdapter(self.server_address))
+        return session
+
+    def create_session(self) -> Any:
+        """A session signed in the way the server wants."""
+        session: Any = self.raw_session(self.service_endpoint)
+        session.auth = self._auth()
+        session.session_id, session.usage_count = 0, 0
+        return session
+
+    def _auth(self) -> AuthBase | None:
+        secret = self.login.secret
+        if self.login.kind is AuthKind.OAUTH2:
+            return BearerAuth(secret)
+        if self.scheme == "ntlm":
+            return requests_ntlm.HttpNtlmAuth(ntlm_name(self.login.user_name), secret)
+        if self.scheme == "basic":
+            return HTTPBasicAuth(self.login.user_name.encode(), secret.encode())
+        return None
+
+
+def protocol_for(server: ServerAddress, login: Login) -> GuardedProtocol:
+    """A protocol that exchangelib's cache (shared by all threads, keyed by address and name) never sees."""
+    made: GuardedProtocol = type.__call__(GuardedProtocol, server, login)
+    return made
+
+
+class MailboxAccount(Account):
+    """What exchangelib's services ask of an account, without its Autodiscover and its cached protocol."""
+
+    def __init__(self, address: str, protocol: GuardedProtocol, *, impersonate: bool = False) -> None:
+        self.protocol = protocol
+        self.identity = Identity(primary_smtp_address=address)
+        self.access_type = IMPERSONATION if impersonate else DELEGATE
+        self.default_timezone = None
+        self.affinity_cookie = None
+        self._version_lock = Lock()
+        self._version = protocol.config.version
+
+
+class Call(EWSAccountService):
+    """One operation of EWS: exchangelib wraps, sends and checks it, we read its messages."""
+
+    def __init__(self, account: MailboxAccount, operation: str, *, timeout: float | None = None) -> None:
+        self.SERVICE_NAME = operation
+        self.prefer_affinity = False
+        super().__init__(account=account, timeout=timeout)
+
+    def _response_tag(self) -> str:  # type: ignore[override]
+        return f"{{{MNS}}}{self.SERVICE_NAME}Response"
+
+    def _response_message_tag(self) -> str:  # type: ignore[override]
+        return f"{{{MNS}}}{self.SERVICE_NAME}ResponseMessage"
+
+    def _get_elements_in_response(self, response: Any) -> Iterator[Element | Exception]:
+        for message in response:
+            try:
+                found = self._get_element_container(message=message)
+            except ews.EWSError as error:
+                found = error
+            yield message if found is True else found
+
+    def messages(self, payload: Element) -> list[Element | Exception]:
+        """A message or its error for each thing that was asked for."""
+        return list(self._get_elements(payload=payload))
+
+
+class Session:
+    """The conversation of one driver with its server."""
+
+    def __init__(self, server: ServerAddress, login: Login) -> None:
+        self.server = server
+        self.login = login
+        self.address = server.mailbox or login.user_name
+        self._protocol: GuardedProtocol | None = None
+        self._account: MailboxAccount | None = None
+        self.schemes: tuple[str, ...] = ()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it may be asked."""
+        return self._account is not None
+
+    @property
+    def version(self) -> str:
+        """The server's build as it says itself ("15.2.1544.11"), "" where unknown."""
+        if self._account is None or self._account.version.build is EXCHANGE_2013_SP1:
+            return ""
+        build = self._account.version.build
+        parts = (build.major_version, build.minor_version, build.major_build, build.minor_build)
+        return ".".join(str(part or 0) for part in parts)
+
+    def open(self) -> None:
+        """Find out how the server wants one to sign in. Nothing of the login is sent. Raises drivers.errors."""
+        protocol = protocol_for(self.server, self.login)
+        try:
+            self.schemes = _offered(protocol)
+            protocol.scheme = self.schemes[0] if self.schemes else ""
+        except BaseException:
+            protocol.close()
+            raise
+        self._protocol = protocol
+        self._account = MailboxAccount(self.address, protocol, impersonate=self.server.impersonate)
+
+    def next_scheme(self) -> bool:
+        """Sign in another way that the server offers; False when there is none."""
+        protocol = self._protocol
+        if protocol is None or protocol.scheme not in self.schemes[:-1]:
+            return False
+        protocol.close()
+        protocol.scheme = self.schemes[self.schemes.index(protocol.scheme) + 1]
+        return True
+
+    def close(self) -> None:
+        """Drop the connection."""
+        protocol, self._protocol, self._account = self._protocol, None, None
+        if protocol is not None:
+            with suppress(Exception):
+                protocol.close()
+
+    def account(self) -> MailboxAccount:
+        """For exchangelib's own services. Raises ServerUnreachable when closed."""
+        if self._account is None:
+            raise blocked("dropped", "The connection is closed.")
+        return self._account
+
+    def ask(self, operation: str, payload: Element) -> list[Element | Refused]:
+        """The messages of an answer, `Refused` in the place of those with an error. Raises drivers.errors."""
+        account = self.account()
+        try:
+            found = Call(account, operation).messages(payload)
+        except DriverError:
+            raise
+        except Exception as error:
+            raise translate(error, self.server.host) from error
+        return [_refused(one) if isinstance(one, Exception) else one for one in found]
+
+    def one(self, operation: str, payload: Element) -> Element:
+        """The only message of an answer. Raises drivers.errors, Refused."""
+        found = self.ask(operation, payload)
+        if len(found) != 1:
+            raise unreadable()
+        if isinstance(found[0], Refused):
+            raise found[0].as_error()
+        return found[0]
+
+
+def _refused(error: Exception) -> Refused:
+    return Refused(type(error).__name__, str(error)[:300], getattr(error, "back_off", None))
+
+
+def _offered(protocol: GuardedProtocol) -> tuple[str, ...]:
+    """How one may sign in, the safest way first; () where the server asks nobody. Raises drivers.errors."""
+    if protocol.login.kind is AuthKind.OAUTH2:
+        return ("bearer",)
+    host = protocol.server_address.host
+    try:
+        with protocol.raw_session(protocol.service_endpoint) as session:
+            answer = session.post(
+                protocol.service_endpoint,
+                data=b"",
+                allow_redirects=False,
+                timeout=protocol.TIMEOUT,
+            )
+            said = answer.headers.get("WWW-Authenticate", "").lower()
+            status = answer.status_code
+            answer.close()
+    except Exception as error:
+        raise translate(error, host) from error
+    if status != 401:
+        refusal = http_error(answer) if status in (302, 301, 403, 404, 429, 503) else None
+        if refusal is not None:
+            raise refusal
+        return ("basic",)  # some servers read the request first; they will say so
+    words = [part.split()[0] for part in said.split(",") if part.split()]
+    ways = tuple(way for way in ("ntlm", "basic") if way in words)
+    if not ways and "negotiate" in words:
+        ways = ("ntlm",)  # Negotiate wraps NTLM for a client without a ticket
+    if not ways:
+        raise blocked("sign_in", "The server offers no sign-in with a password.")
+    return ways
