@@ -81,6 +81,7 @@ class ImapConnection:
         self.utf8 = False  # ENABLE UTF8=ACCEPT was taken
         self.qresync = False  # ENABLE QRESYNC was taken
         self.secret = ""  # blanked out of whatever the server says
+        self.last_challenge = b""  # what stood behind the last "+" (SASL)
         self._sock: socket.socket | None = None
         self._client: Client | None = None
         self._imap: Any = None
@@ -294,6 +295,7 @@ class ImapConnection:
         parts = self._read_parts(current.literal_cap if current else MAX_LITERAL)
         line = parts[0]
         if line.startswith(b"+"):
+            self.last_challenge = line[1:].strip()
             return True
         if line.startswith(b"* "):
             if line[2:5].upper() == b"BYE":

@@ -28,6 +28,8 @@ def mechanisms(offered: tuple[str, ...], kind: AuthKind, *, is_secure: bool) -> 
     """Mechanisms to use, best first; on an open line the one that does not send the password comes first."""
     if kind is AuthKind.OAUTH2:
         wanted: tuple[str, ...] = ("xoauth2", "oauthbearer")
+        if not set(wanted) & set(offered):
+            return ["xoauth2"]  # Yandex takes it unannounced; others answer 504
     else:
         wanted = _SAFE_ON_TLS if is_secure else _SAFE_IN_CLEAR
     return [name for name in wanted if name in offered]

@@ -12,6 +12,7 @@ import pytest
 from tests.servers.dovecot import Dovecot, DovecotOptions
 from tests.servers.ews import EwsServer
 from tests.servers.gmail import GmailServer
+from tests.servers.oidc_server import OidcServer
 from tests.servers.poor import PoorServer
 
 USERS = tuple(f"user{number}@example.com" for number in range(60))
@@ -82,3 +83,18 @@ def ews_server() -> Iterator[EwsServer]:
     with EwsServer() as server:
         yield server
         assert server.violations == []
+
+
+@pytest.fixture(scope="session")
+def oidc() -> Iterator[OidcServer]:
+    """The authorization server of the sign-in tests; a failing installation fails the test with npm's words."""
+    with OidcServer() as server:
+        yield server
+
+
+@pytest.fixture
+def oidc_ca(oidc: OidcServer, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A file with the authority that its certificate comes from."""
+    file = tmp_path_factory.mktemp("oidc") / "ca.pem"
+    file.write_text(oidc.authority.pem)
+    return str(file)

@@ -135,7 +135,9 @@ def why_not() -> str:
 
 @dataclass
 class Postfix:
-    """A context manager around one instance."""
+    """A context manager around one instance. `dovecot_extra` is appended to its Dovecot's configuration."""
+
+    dovecot_extra: str = ""
 
     def __enter__(self) -> Self:
         self._root = Path(tempfile.mkdtemp(prefix="pf", dir="/tmp"))
@@ -183,7 +185,7 @@ class Postfix:
         }  # fmt: skip
         (root / "etc/main.cf").write_text(MAIN_CF.format(**values))
         (root / "etc/master.cf").write_text(MASTER_CF.format(**values))
-        (root / "dovecot.conf").write_text(DOVECOT_CONF.format(**values))
+        (root / "dovecot.conf").write_text(DOVECOT_CONF.format(**values) + self.dovecot_extra)
         (root / "passwd").write_text("".join(f"{user}@{DOMAIN}:{word}\n" for user, word in USERS.items()))
         (root / "mailboxes").write_text("".join(f"{user}@{DOMAIN} {user}/\n" for user in USERS))
 

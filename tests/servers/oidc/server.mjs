@@ -1,0 +1,114 @@
+// An authorization server (npm's oidc-provider) that stands in for Google, Microsoft and a self-hosted service.
+// Arguments: port (https), plain port (http: introspection for Dovecot, and /_control), certificate and key files.
+import fs from 'node:fs';
+import http from 'node:http';
+import https from 'node:https';
+import { Provider } from 'oidc-provider';
+
+const [port, plainPort, certificate, key] = process.argv.slice(2);
+const GOOGLE = ['https://mail.google.com/', 'https://www.googleapis.com/auth/userinfo.email'];
+const MICROSOFT = ['https://outlook.office.com/IMAP.AccessAsUser.All', 'https://outlook.office.com/SMTP.Send'];
+const state = { ttl: 3600, down: false, grants: {} };
+
+const client = (id, path, more = {}) => ({
+  client_id: id,
+  client_secret: `${id}-secret-6c1f`,
+  application_type: 'native',
+  token_endpoint_auth_method: 'client_secret_post',
+  grant_types: ['authorization_code', 'refresh_token', 'client_credentials'],
+  redirect_uris: ['google', 'microsoft', 'post', 'other'].flatMap((one) => [
+    `http://localhost/oauth/${one}/callback/`, `http://127.0.0.1/oauth/${one}/callback/`]).filter(
+    (uri) => uri.includes(`/${path}/`)),
+  ...more,
+});
+
+function provider(path, scopes, clients) {
+  const made = new Provider(`https://localhost:${port}${path}`, {
+    clients,
+    scopes: ['openid', 'email', 'profile', 'offline_access', ...scopes],
+    claims: {
+      openid: ['sub', 'tid', 'preferred_username'], email: ['email', 'email_verified'], profile: ['name'],
+      'https://www.googleapis.com/auth/userinfo.email': ['email', 'email_verified'],
+    },
+    conformIdTokenClaims: false,
+    pkce: { required: () => true },
+    rotateRefreshToken: true,
+    issueRefreshToken: async () => true,
+    cookies: { keys: ['only for tests'] },
+    ttl: {
+      AccessToken: () => state.ttl, RefreshToken: 86400, Session: 3600, Grant: 86400, Interaction: 3600, IdToken: 3600,
+      ClientCredentials: () => state.ttl,
+    },
+    features: {
+      devInteractions: { enabled: true },
+      introspection: { enabled: true, allowedPolicy: async () => true },
+      revocation: { enabled: true, allowedPolicy: async () => true },
+      clientCredentials: { enabled: true },
+      rpInitiatedLogout: { enabled: false },
+    },
+    findAccount: async (ctx, id) => ({
+      accountId: id,
+      claims: async () => ({
+        sub: id, email: id, email_verified: true, preferred_username: id, tid: 'tenant-1',
+      }),
+    }),
+  });
+  made.on('grant.success', (ctx) => {
+    const kind = ctx.oidc.params.grant_type;
+    state.grants[kind] = (state.grants[kind] || 0) + 1;
+  });
+  made.on('server_error', (ctx, error) => console.error(error));
+  return [path, made.callback()];
+}
+
+const reader = (id) => ({
+  client_id: `${id}-rs`, client_secret: `${id}-secret-6c1f`, token_endpoint_auth_method: 'client_secret_basic',
+  grant_types: [], response_types: [], redirect_uris: [],
+});
+
+const mounts = [
+  provider('/google', GOOGLE, [
+    reader('google-app'), client('google-app', 'google'), client('google-no-mail', 'google', { scope: 'openid email' })]),
+  provider('/tenant-1/v2.0', MICROSOFT, [reader('microsoft-app'), client('microsoft-app', 'microsoft')]),
+  provider('/post', ['mail'], [reader('post-app'), client('post-app', 'post')]),
+  provider('/other', ['mail'], [reader('other-app'), client('other-app', 'other')]),
+];
+
+function answer(request, response) {
+  if (state.down) { request.socket.destroy(); return; }
+  for (const [path, callback] of mounts) {
+    if (request.url.startsWith(`${path}/`)) {
+      request.url = request.url.slice(path.length);
+      // Microsoft grants offline_access without being asked to show the consent; this server only with it.
+      if (path.startsWith('/tenant') && request.url.startsWith('/auth?')) {
+        request.url = request.url.includes('&prompt=')
+          ? request.url.replace('&prompt=', '&prompt=consent%20') : `${request.url}&prompt=consent`;
+      }
+      request.originalUrl = path + request.url;
+      callback(request, response);
+      return;
+    }
+  }
+  response.writeHead(404).end();
+}
+
+// Dovecot 2.3 cannot name itself in a posted introspection: the header is put in from ?as=.
+function introspect(request) {
+  const found = new URL(request.url, 'http://localhost').searchParams.get('as');
+  if (!found) return;
+  request.headers.authorization = `Basic ${Buffer.from(`${found}-rs:${found}-secret-6c1f`).toString('base64')}`;
+}
+
+function control(request, response) {
+  introspect(request);
+  if (!request.url.startsWith('/_control')) { answer(request, response); return; }
+  const wish = new URL(request.url, 'http://localhost').searchParams;
+  if (wish.has('ttl')) state.ttl = Number(wish.get('ttl'));
+  if (wish.has('down')) state.down = wish.get('down') === '1';
+  response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(state));
+}
+
+http.createServer(control).listen(Number(plainPort), '127.0.0.1', () => {
+  https.createServer({ cert: fs.readFileSync(certificate), key: fs.readFileSync(key) }, answer)
+    .listen(Number(port), '127.0.0.1', () => console.log('ready'));
+});
