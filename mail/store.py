@@ -11,6 +11,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
 from accounts.models import EmailAccount
@@ -196,11 +197,15 @@ def settle_same_object(email_account: EmailAccount, by_object: Mapping[str, int]
 
 
 def _revive(message_ids: set[int]) -> None:
-    """A message that had gone and is on the server again is shown again."""
+    """A message that had gone and is on the server again is shown again, unless it lies in the trash there."""
     gone = Message.objects.filter(pk__in=message_ids).exclude(gone_at=None, trashed_at=None)
     threads = list(gone.values_list("thread_id", flat=True))
     if threads:
-        gone.update(gone_at=None, trashed_at=None)
+        elsewhere = Copy.objects.filter(message=OuterRef("pk"), missing_since=None).exclude(folder__role="trash")
+        ids = list(gone.values_list("pk", flat=True))
+        shown = list(gone.filter(Exists(elsewhere)).values_list("pk", flat=True))
+        Message.objects.filter(pk__in=ids).update(gone_at=None)
+        Message.objects.filter(pk__in=shown).update(trashed_at=None)
         refresh(threads)
 
 

@@ -7,6 +7,7 @@ A message without copies stays where it is linked, sent or processed, marked; ot
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 
 from django.db import transaction
@@ -15,6 +16,7 @@ from django.utils import timezone
 
 from accounts.models import EmailAccount
 from drivers.base import MailboxDriver
+from drivers.errors import FolderGone
 from drivers.types import FolderChanges
 from linking.models import MessageLink
 from mail.models import Copy, CopyState, Folder, Message
@@ -49,6 +51,14 @@ def retire_epoch(folder: Folder, epoch: int) -> None:
     old.filter(missing_since__isnull=True).update(missing_since=timezone.now())
 
 
+def free_keys(folder: Folder, epoch: int, keys: Sequence[str]) -> None:
+    """These keys name other messages now (a restored backup): their rows go, what they were is kept or put into the trash."""
+    rows = Copy.objects.filter(folder=folder, epoch=epoch, remote_key__in=keys)
+    messages = set(rows.exclude(message=None).values_list("message_id", flat=True))
+    rows.delete()
+    settle_gone(messages)
+
+
 def look_again(email_account: EmailAccount, driver: MailboxDriver, folder: Folder, held: Held) -> int:
     """Second look at a folder with missing copies; returns how many copies went. Raises drivers.errors."""
     missing = Copy.objects.filter(folder=folder, missing_since__isnull=False)
@@ -73,6 +83,25 @@ def _is_too_early(folder: Folder, count: int) -> bool:
         return False
     newest = lost.aggregate(newest=Max("missing_since"))["newest"]
     return newest is not None and timezone.now() - newest < PATIENCE
+
+
+def settle_gone_folders(email_account: EmailAccount, driver: MailboxDriver, held: Held) -> int:
+    """Second look at folders that have been missing from the list for a while; returns how many were deleted.
+
+    Raises drivers.errors.
+    """
+    settled = 0
+    filled = Exists(Copy.objects.filter(folder=OuterRef("pk")))
+    gone = Folder.objects.filter(filled, email_account=email_account, gone_at__lt=timezone.now() - PATIENCE)
+    for folder in gone:
+        try:
+            driver.epoch(folder.remote_id)
+        except FolderGone:
+            with transaction.atomic():
+                held.check()
+                _drop(folder, list(Copy.objects.filter(folder=folder).values_list("pk", flat=True)), 0)
+            settled += 1
+    return settled
 
 
 def _drop(folder: Folder, copy_ids: list[int], on_server: int) -> int:

@@ -7,7 +7,7 @@ touches it. A worker killed between pages repeats a page, which changes nothing.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, datetime
 
 from django.db import transaction
 from django.utils import timezone
@@ -19,10 +19,11 @@ from drivers.types import FolderChanges, RemoteCopy
 from mail.changes import apply_server_flags
 from mail.models import Copy, CopyState, Folder, Message
 from mail.store import lock_mailbox
-from sync.absences import note_missing, retire_epoch
+from sync.absences import free_keys, note_missing, retire_epoch
 from sync.leases import Held
 
 PAGE = 2000  # new copies per page
+NOT_A_MAIL = "not a mail"  # a meeting request, a report, a contact: in the ledger, never fetched
 FIRST_PAGE = 200  # of a folder that was never looked at: its newest mail is shown while the rest is enumerated
 
 
@@ -34,7 +35,8 @@ def enumerate_page(email_account: EmailAccount, driver: MailboxDriver, folder: F
     limit = PAGE if cursor else min(PAGE, FIRST_PAGE)
     try:
         changes = driver.fetch_changes(folder.remote_id, cursor, since=email_account.since, limit=limit)
-    except CursorInvalid:
+    except CursorInvalid:  # numbered anew, or a backup was put back: the sets are compared at the end of this run
+        Folder.objects.filter(pk=folder.pk).update(compared_at=None)
         changes = driver.fetch_changes(folder.remote_id, None, since=email_account.since, limit=PAGE)
     record(email_account, folder, changes, held)
     return changes.has_more
@@ -69,8 +71,11 @@ def _add(email_account: EmailAccount, folder: Folder, epoch: int, added: Sequenc
     here = Copy.objects.filter(folder=folder, epoch=epoch, remote_key__in=keys)
     here.filter(is_out_of_scope=True).update(is_out_of_scope=False)
     here.filter(missing_since__isnull=False).update(missing_since=None)
-    known = set(here.values_list("remote_key", flat=True))
-    fresh = [copy for copy in added if copy.key not in known]
+    known = dict(here.values_list("remote_key", "received_at"))
+    reused = [copy for copy in added if _is_another(known.get(copy.key), copy)]
+    if reused:
+        free_keys(folder, epoch, [copy.key for copy in reused])
+    fresh = [copy for copy in added if copy.key not in known] + reused
     objects = {copy.object_id for copy in fresh if copy.object_id}
     message_of = dict(
         Message.objects.filter(email_account=email_account, object_id__in=objects).values_list("object_id", "pk")
@@ -85,6 +90,11 @@ def _add(email_account: EmailAccount, folder: Folder, epoch: int, added: Sequenc
     return len(fresh)
 
 
+def _is_another(known_at: datetime | None, copy: RemoteCopy) -> bool:
+    """A restored backup counts on from an older UIDNEXT: the same key means another message now (INTERNALDATE tells)."""
+    return known_at is not None and copy.received_at is not None and known_at != copy.received_at
+
+
 def _row(email_account: EmailAccount, folder: Folder, epoch: int, copy: RemoteCopy, message_id: int | None) -> Copy:
     return Copy(
         email_account=email_account,
@@ -92,13 +102,20 @@ def _row(email_account: EmailAccount, folder: Folder, epoch: int, copy: RemoteCo
         epoch=epoch,
         remote_key=copy.key,
         uid=copy.uid,
-        state=CopyState.PENDING if message_id is None else CopyState.STORED,
+        state=_state(copy, message_id),
+        reason="" if copy.is_mail else NOT_A_MAIL,
         message_id=message_id,
         received_at=copy.received_at,
         size=copy.size,
         flags=" ".join(sorted(copy.flags))[:500],
         object_id=copy.object_id[:255],
     )
+
+
+def _state(copy: RemoteCopy, message_id: int | None) -> CopyState:
+    if not copy.is_mail:
+        return CopyState.FILTERED
+    return CopyState.PENDING if message_id is None else CopyState.STORED
 
 
 def _flags(folder: Folder, changes: FolderChanges) -> None:

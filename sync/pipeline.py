@@ -27,7 +27,7 @@ from base.process import holder_name
 from drivers.base import MailboxDriver
 from drivers.errors import DriverError, FolderGone
 from intake.take_in import Mailbox, describe
-from mail.folders import followed, merge_listing
+from mail.folders import followed
 from mail.models import Copy, Folder
 from sync import absences, claims, reconcile
 from sync.enumerate import enumerate_page
@@ -36,6 +36,7 @@ from sync.leases import Held, LeaseLost, lease
 from sync.models import Lease
 from sync.outcome import failed, succeeded
 from sync.push import push_changes
+from sync.renames import refresh_folders
 
 log = structlog.get_logger(__name__)
 HELP_ABOVE = 1500  # pending copies, above which another worker is asked to fetch too
@@ -135,11 +136,7 @@ class Run:
         missing = Copy.objects.filter(email_account=self.email_account, missing_since__isnull=False)
         for folder in Folder.objects.filter(pk__in=missing.values("folder"), gone_at__isnull=True):
             absences.look_again(self.email_account, driver, folder, held)
-
-
-def refresh_folders(email_account: EmailAccount, driver: MailboxDriver) -> list[Folder]:
-    """Bring the folder rows in line with the server's list."""
-    return merge_listing(email_account, driver.list_folders(), has_labels=driver.capabilities.labels)
+        absences.settle_gone_folders(self.email_account, driver, held)
 
 
 def describe_mailbox(email_account: EmailAccount) -> Mailbox:

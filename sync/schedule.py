@@ -24,8 +24,9 @@ from sync import claims
 from sync.leases import interrupted, lease
 from sync.listener_rows import free_dead as free_dead_listeners
 from sync.models import Heartbeat, Lease
-from sync.pipeline import is_asked, refresh_folders
+from sync.pipeline import is_asked
 from sync.push import due_changes, postpone, push_changes, waiting
+from sync.renames import refresh_folders
 
 log = structlog.get_logger(__name__)
 MOST = 500  # mailboxes rung per tick
