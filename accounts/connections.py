@@ -38,6 +38,8 @@ def server_address(server: EmailAccountServer) -> ServerAddress:
         ca_bundle=server.ca_bundle,
         private_networks=settings.PRIVATE_NETWORKS,
         timeout=settings.MAIL_TIMEOUT,
+        url=server.url,
+        mailbox=server.email_account.address_key,
     )
 
 

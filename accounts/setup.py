@@ -42,7 +42,7 @@ class CheckState(StrEnum):
 
 
 RECEIVING = ("imap", "ews")
-SENDING = ("smtp",)
+SENDING = ("smtp", "ews")
 
 BACK = {
     Stage.SERVICE: Stage.ADDRESS,
@@ -89,6 +89,11 @@ class ChosenServer:
         """Whether mail is read from it."""
         return self.protocol in RECEIVING
 
+    @property
+    def sends(self) -> bool:
+        """Whether mail is handed to it; Exchange does both."""
+        return self.protocol in SENDING
+
 
 def chosen(kept: list[dict[str, Any]]) -> tuple[ChosenServer, ...]:
     """The servers of a set-up row, the receiving one first."""
@@ -114,7 +119,7 @@ def checks_for(servers: tuple[ChosenServer, ...]) -> tuple[CheckKind, ...]:
     kinds: list[CheckKind] = []
     if any(server.receives for server in servers):
         kinds.append(CheckKind.RECEIVE)
-    if any(not server.receives for server in servers):
+    if any(server.sends for server in servers):
         kinds.append(CheckKind.SEND)
     if CheckKind.RECEIVE in kinds:
         kinds.append(CheckKind.FOLDERS)

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from drivers.base import MailboxDriver, PushChannel, SendingDriver
+from drivers.ews.driver import EwsDriver
+from drivers.ews.sending import EwsSender
 from drivers.imap.driver import ImapDriver
 from drivers.imap.push import ImapPushChannel
 from drivers.smtp.driver import SmtpDriver
 from drivers.types import Login, ServerAddress
 
-MAILBOX_DRIVERS: dict[str, Callable[[ServerAddress, Login], MailboxDriver]] = {"imap": ImapDriver}
-SENDING_DRIVERS: dict[str, Callable[[ServerAddress, Login | None], SendingDriver]] = {"smtp": SmtpDriver}
+MAILBOX_DRIVERS: dict[str, Callable[[ServerAddress, Login], MailboxDriver]] = {"imap": ImapDriver, "ews": EwsDriver}
+SENDING_DRIVERS: dict[str, Callable[[ServerAddress, Login | None], SendingDriver]] = {"smtp": SmtpDriver, "ews": EwsSender}
 
 PUSH_CHANNELS: dict[str, Callable[[ServerAddress, Login], PushChannel]] = {"imap": ImapPushChannel}
 

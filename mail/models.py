@@ -235,7 +235,7 @@ class Copy(models.Model):
     email_account = models.ForeignKey(EmailAccount, on_delete=models.CASCADE, related_name="+")
     folder = models.ForeignKey(Folder, on_delete=models.CASCADE, related_name="copies")
     epoch = models.BigIntegerField(default=0)
-    remote_key = models.CharField(max_length=255)
+    remote_key = models.CharField(max_length=600)
     uid = models.BigIntegerField(null=True)
     state = models.CharField(max_length=8, choices=CopyState.choices, default=CopyState.PENDING)
     reason = models.CharField(max_length=300, blank=True)  # why filtered or failed

@@ -71,7 +71,7 @@ def _add(email_account: EmailAccount, folder: Folder, epoch: int, added: Sequenc
     here = Copy.objects.filter(folder=folder, epoch=epoch, remote_key__in=keys)
     here.filter(is_out_of_scope=True).update(is_out_of_scope=False)
     here.filter(missing_since__isnull=False).update(missing_since=None)
-    known = dict(here.values_list("remote_key", "received_at"))
+    known = {key: (at, size) for key, at, size in here.values_list("remote_key", "received_at", "size")}
     reused = [copy for copy in added if _is_another(known.get(copy.key), copy)]
     if reused:
         free_keys(folder, epoch, [copy.key for copy in reused])
@@ -90,9 +90,10 @@ def _add(email_account: EmailAccount, folder: Folder, epoch: int, added: Sequenc
     return len(fresh)
 
 
-def _is_another(known_at: datetime | None, copy: RemoteCopy) -> bool:
-    """A restored backup counts on from an older UIDNEXT: the same key means another message now (INTERNALDATE tells)."""
-    return known_at is not None and copy.received_at is not None and known_at != copy.received_at
+def _is_another(known: tuple[datetime | None, int | None] | None, copy: RemoteCopy) -> bool:
+    """A restored backup counts on from an older UIDNEXT: the same key means another message, of another time or size."""
+    pairs = zip(known or (), (copy.received_at, copy.size), strict=False)
+    return any(one is not None and other is not None and one != other for one, other in pairs)
 
 
 def _row(email_account: EmailAccount, folder: Folder, epoch: int, copy: RemoteCopy, message_id: int | None) -> Copy:

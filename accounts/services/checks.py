@@ -97,8 +97,8 @@ def run_check(check_id: int) -> None:
 
 
 def _server_of(check: SetupCheck) -> ChosenServer:
-    receives = check.kind != CheckKind.SEND
-    return next(server for server in chosen(check.setup.servers) if server.receives == receives)
+    is_send = check.kind == CheckKind.SEND
+    return next(server for server in chosen(check.setup.servers) if (server.sends if is_send else server.receives))
 
 
 def _report(check: SetupCheck) -> CheckReport:
@@ -115,9 +115,11 @@ def _report(check: SetupCheck) -> CheckReport:
         ca_bundle=server.ca_bundle,
         private_networks=settings.PRIVATE_NETWORKS,
         timeout=min(CHECK_TIMEOUT, settings.MAIL_TIMEOUT),
+        url=server.url,
+        mailbox=setup.address,
     )
     login = Login(user_name_for(server, setup.address, setup.user_name), secret, AuthKind.PASSWORD)
-    driver = mailbox_driver if server.receives else sending_driver
+    driver = sending_driver if check.kind == CheckKind.SEND else mailbox_driver
     return driver(server.protocol, address, login).check()
 
 

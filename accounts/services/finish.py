@@ -84,7 +84,7 @@ def finish_setup(setup: MailboxSetup) -> EmailAccount:
     email_account.provider = provider
     email_account.can_receive = any(server.receives for server in servers)
     if not setup.is_again:
-        email_account.can_send = any(not server.receives for server in servers)
+        email_account.can_send = _sends(setup, servers)
     email_account.failures = 0
     email_account.last_error_kind = email_account.last_error_said = ""
     email_account.last_error_at = None
@@ -121,7 +121,7 @@ def _email_account(setup: MailboxSetup) -> EmailAccount:
         address_key=setup.address,
         display_name=setup.user.name,
         state=AccountState.CONNECTED,
-        is_default_sender=is_first and any(not server.receives for server in chosen(setup.servers)),
+        is_default_sender=is_first and _sends(setup, chosen(setup.servers)),
     )
     try:
         with transaction.atomic():
@@ -129,6 +129,11 @@ def _email_account(setup: MailboxSetup) -> EmailAccount:
     except IntegrityError:  # connected by another run in this moment
         raise Duplicate(EmailAccount.objects.get(address_key=setup.address)) from None
     return fresh
+
+
+def _sends(setup: MailboxSetup, servers: tuple[ChosenServer, ...]) -> bool:
+    """Whether it can send: a server for it, and its check was not given up (`receive_only`)."""
+    return any(server.sends for server in servers) and CheckKind.SEND in states_of(setup)
 
 
 def _copy_servers(setup: MailboxSetup, email_account: EmailAccount, servers: tuple[ChosenServer, ...]) -> None:
@@ -166,7 +171,7 @@ def _new_provider(setup: MailboxSetup, servers: tuple[ChosenServer, ...]) -> Pro
         name=setup.provider_name,
         kind=ProviderKind.CORPORATE,
         can_receive=any(server.receives for server in servers),
-        can_send=any(not server.receives for server in servers),
+        can_send=any(server.sends for server in servers),
         created_by=setup.user,
     )
     for server in servers:

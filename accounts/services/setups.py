@@ -14,11 +14,12 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from accounts.models import Credential, EmailAccount, MailboxSetup, SetupCheck, User
+from accounts.servers import exchange_server
 from accounts.setup import ChosenServer, Stage, checks_for, chosen
 from accounts.vault import store_secret
 from base.addresses import clean_line, is_valid, normalise_address
 from providers.models import Protocol, Provider
-from providers.queries import server_offers
+from providers.queries import ServerOffer, server_offers
 
 SETUP_LIFE = timedelta(days=1)
 MAX_ATTEMPTS = 20  # sign-ins per run: the wizard is no tool for guessing passwords
@@ -73,6 +74,10 @@ def servers_of(provider: Provider, address: str) -> tuple[ChosenServer, ...]:
     """The preferred server of a provider for each direction it is enabled for, IMAP before Exchange."""
     found: dict[bool, ChosenServer] = {}
     for offer in server_offers(provider, address):
+        if offer.protocol == Protocol.EWS:
+            if False not in found:  # Exchange does both: beside it no SMTP is needed
+                found[False] = found[True] = _exchange(offer)
+            continue
         found.setdefault(
             offer.protocol == Protocol.SMTP,
             ChosenServer(
@@ -85,7 +90,11 @@ def servers_of(provider: Provider, address: str) -> tuple[ChosenServer, ...]:
                 ca_bundle=offer.ca_bundle,
             ),
         )
-    return tuple(found.values())
+    return tuple(dict.fromkeys(found.values()))
+
+
+def _exchange(offer: ServerOffer) -> ChosenServer:
+    return exchange_server(offer.url or offer.host, login_format=offer.login_format, ca_bundle=offer.ca_bundle)
 
 
 @transaction.atomic

@@ -25,6 +25,7 @@ BATCH_BYTES = 8 * 1024 * 1024  # of messages in one answer (a third more on the 
 MOST_WHOLE = 32 * 1024 * 1024  # bytes: a larger message is never asked for whole but by `fetch_raw`
 UNKNOWN_SIZE = 256 * 1024
 CHUNK = 64 * 1024
+LONGEST_KEY = 600  # characters of an id, as the ledger keeps it
 LARGEST_PART = "a"  # parts of a message built from properties are "a1", "a2", …; others are sections of its MIME
 
 HEADERS = (
@@ -108,7 +109,7 @@ def _item_in(answer: Element | Refused) -> Element | Refused | None:
 
 def is_plausible(key: str) -> bool:
     """Whether this can be an id at all (base64)."""
-    return 8 <= len(key) <= 1000 and key.isascii() and key.isprintable() and " " not in key
+    return 8 <= len(key) <= LONGEST_KEY and key.isascii() and key.isprintable() and " " not in key
 
 
 def fetch_messages(session: Session, keys: Sequence[str], *, whole_below: int) -> Iterator[RemoteMessage]:

@@ -143,7 +143,7 @@ def result_of(setup: MailboxSetup) -> Result:
 
 def _step(setup: MailboxSetup, check: SetupCheck, servers: tuple[ChosenServer, ...]) -> Step:
     receives = check.kind != CheckKind.SEND
-    host = next((server.host for server in servers if server.receives == receives), "")
+    host = next((server.host for server in servers if (server.receives if receives else server.sends)), "")
     titles = {
         CheckKind.RECEIVE: _("Sign in to receive from %(host)s"),
         CheckKind.SEND: _("Sign in to send through %(host)s"),

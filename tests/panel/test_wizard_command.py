@@ -76,7 +76,8 @@ def test_an_unknown_folder_leaves_nothing_behind(servers: FakeServers, monkeypat
     [
         (["--imap", "h.example"], "servers"),
         (["--smtp", "h.example:465:ssl"], "servers"),
-        (["--ews", "https://mail.example/EWS/Exchange.asmx"], "ews"),
+        (["--ews", "ftp://mail.example/EWS/Exchange.asmx"], "servers"),
+        (["--ews", "mail.example", "--imap", "h.example:993:ssl"], "servers"),
         ([], "lookup"),
         (["--imap", "h.example:993:ssl", "--ca-file", "/nonexistent.pem"], "servers"),
     ],

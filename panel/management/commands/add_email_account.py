@@ -17,7 +17,7 @@ from django.db.models import Q
 from accounts import services
 from accounts.lookup import identify
 from accounts.models import EmailAccount, MailboxSetup, Period, SetupCheck, User
-from accounts.servers import parse_server
+from accounts.servers import exchange_server, parse_server
 from accounts.services.finish import connected_already
 from accounts.services.users import create_user
 from accounts.setup import ChosenServer, Stage, chosen
@@ -41,7 +41,7 @@ class Command(BaseCommand):
         parser.add_argument("--address", required=True, help="the mailbox's email address")
         parser.add_argument("--imap", metavar="HOST:PORT:SECURITY", help="SECURITY is ssl, starttls or none")
         parser.add_argument("--smtp", metavar="HOST:PORT:SECURITY")
-        parser.add_argument("--ews", metavar="URL")
+        parser.add_argument("--ews", metavar="URL", help="the service of an Exchange Server: a host or a whole URL")
         parser.add_argument("--username", default="", help="user name on the server, where it is not the address")
         parser.add_argument("--period", choices=Period.values, default=Period.WEEK)
         parser.add_argument("--folder", action="append", default=[], metavar="NAME", help="follow only these folders")
@@ -102,12 +102,14 @@ def _add(options: dict[str, Any]) -> dict[str, Any]:
 
 
 def _servers(options: dict[str, Any]) -> tuple[ChosenServer, ...]:
-    if options["ews"]:
-        raise Failed("ews", "Exchange (EWS) is not supported yet; it comes with a later version.", code=2)
+    if options["ews"] and (options["imap"] or options["smtp"]):
+        raise Failed("servers", "--ews receives and sends: it goes without --imap and --smtp.", code=2)
     if options["smtp"] and not options["imap"]:
         raise Failed("servers", "--smtp needs --imap as well.", code=2)
     try:
         bundle = options["ca_file"].read_text(encoding="ascii") if options["ca_file"] else ""
+        if options["ews"]:
+            return (exchange_server(options["ews"], ca_bundle=bundle),)
         named = [protocol for protocol in ("imap", "smtp") if options[protocol]]
         return tuple(parse_server(protocol, options[protocol], ca_bundle=bundle) for protocol in named)
     except (OSError, ValueError) as error:
@@ -129,8 +131,6 @@ def _choose(setup: MailboxSetup, servers: tuple[ChosenServer, ...]) -> None:
     elif not identify(setup):
         text = f"Nobody knows who runs the mail of {setup.address}; name the server with --imap."
         raise Failed("lookup", text, code=2)
-    if any(server.protocol == "ews" for server in chosen(setup.servers)):
-        raise Failed("ews", "This address is on Exchange (EWS), which comes with a later version.", code=2)
 
 
 def _check(setup: MailboxSetup, password: str, user_name: str) -> EmailAccount:
@@ -154,7 +154,9 @@ def _check(setup: MailboxSetup, password: str, user_name: str) -> EmailAccount:
 def _failure(setup: MailboxSetup, check: SetupCheck | None) -> Failed:
     if check is None:
         return Failed("unknown", "The check did not end.")
-    server = next(server for server in chosen(setup.servers) if server.receives == (check.kind != "send"))
+    server = next(
+        server for server in chosen(setup.servers) if (server.sends if check.kind == "send" else server.receives)
+    )
     provider, detail = setup.provider, check.detail
     told = explain(check.error_kind, provider=provider, host=server.host, direction=check.kind, detail=detail)
     text = " ".join(part for part in (told.title, told.mend, told.link) if part)

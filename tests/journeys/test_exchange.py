@@ -1,0 +1,179 @@
+"""A mailbox on an Exchange Server: connected by the command, read, answered, changed on both sides."""
+
+from __future__ import annotations
+
+import io
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from django.core.management import call_command
+from django.utils import timezone
+
+from accounts.models import EmailAccount
+from drivers.types import FolderRole
+from mail.changes import set_flagged, set_read
+from mail.models import Copy, CopyState, Folder, Message, Part
+from mail.moves import folder_for, move
+from outbox import delivery, services
+from outbox.models import OutgoingMessage, SendState
+from outbox.types import DraftFields
+from sync import parts, pipeline
+from tests.drivers.contract import ATTACHMENT, mail, mail_with_attachment
+from tests.outbox.conftest import _storage  # noqa: F401 - a fixture
+from tests.servers.ews import EwsServer, Trouble
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(180)]
+ANNA = "anna@example.com"
+
+
+@pytest.fixture(autouse=True)
+def _loopback(settings: Any) -> None:
+    settings.PRIVATE_NETWORKS = ("127.0.0.0/8", "::1/128")
+
+
+def command(name: str, *words: str) -> dict[str, Any]:
+    """What a command prints with --json."""
+    out = io.StringIO()
+    call_command(name, *words, "--json", stdout=out)
+    return json.loads(out.getvalue())
+
+
+def connect(monkeypatch: pytest.MonkeyPatch, server: EwsServer, *words: str) -> EmailAccount:
+    """`add_email_account --ews` for Anna, everything in scope."""
+    monkeypatch.setattr("sys.stdin", io.StringIO("secret\n"))
+    where = ("--user", "anna", "--create-user", "--address", ANNA, "--ews", server.url, "--password-stdin")
+    command("add_email_account", *where, "--period", "everything", *words)
+    return EmailAccount.objects.get(address_key=ANNA)
+
+
+def test_a_mailbox_is_connected_and_read_to_its_end(monkeypatch: Any, ews_server: EwsServer) -> None:
+    store = ews_server.store
+    inbox = store.by_name("inbox")
+    below = store.add_folder("Angebote", parent=inbox)
+    now = datetime.now(UTC)
+    for number in range(12):
+        store.add(inbox, mail(number), received_at=now - timedelta(hours=number))
+    store.add(below, mail_with_attachment())
+    store.add(inbox, mail(90), item_class="IPM.Schedule.Meeting.Request")
+    store.add(inbox, mail(91), item_class="REPORT.IPM.Note.NDR")
+    account = connect(monkeypatch, ews_server)
+    server = account.servers.get()
+    assert (server.protocol, server.host, server.port, server.security) == ("ews", "127.0.0.1", ews_server.port, "none")
+    assert account.can_send and account.can_receive
+    assert server.capabilities["names"] == ["Exchange 15.2.1544.11"]
+    figures = command("sync_account", ANNA)
+    assert (figures["stored"], figures["filtered"], figures["pending"], figures["unaccounted"]) == (13, 2, 0, 0)
+    reasons = set(Copy.objects.filter(state=CopyState.FILTERED).values_list("reason", flat=True))
+    assert reasons == {"not a mail"}
+    roles = dict(Folder.objects.exclude(role="").values_list("role", "path"))
+    assert roles["inbox"] == ["Posteingang"] and roles["sent"] == ["Gesendete Elemente"]
+    assert Folder.objects.get(remote_id=below.id).path == ["Posteingang", "Angebote"]
+    assert not Folder.objects.filter(path=["Kalender"]).exists()
+    again = command("sync_account", ANNA)
+    assert (again["stored"], again["unaccounted"]) == (13, 0)
+    assert command("mailbox_status", ANNA)["stored"] == 13
+
+
+def test_an_attachment_is_brought_on_demand(monkeypatch: Any, ews_server: EwsServer, settings: Any) -> None:
+    settings.MAIL_WHOLE_BELOW = 100_000
+    ews_server.store.add(ews_server.store.by_name("inbox"), mail_with_attachment())
+    account = connect(monkeypatch, ews_server)
+    pipeline.run_once(account.pk)
+    part = Part.objects.get(file_name="plan.pdf")
+    assert part.section == "a1" and part.content_type == "application/pdf"
+    with parts.open_part(part) as content:
+        assert content.read() == ATTACHMENT
+
+
+def test_changes_go_both_ways(monkeypatch: Any, ews_server: EwsServer) -> None:
+    store = ews_server.store
+    inbox, archive = store.by_name("inbox"), store.add_folder("Ablage")
+    items = [store.add(inbox, mail(number)) for number in range(3)]
+    account = connect(monkeypatch, ews_server)
+    pipeline.run_once(account.pk)
+    rows = {one.subject: one for one in Message.objects.all()}
+    set_read([rows["Number 0"].pk], is_read=True)
+    set_flagged([rows["Number 1"].pk], is_flagged=True)
+    move([rows["Number 2"].pk], target=Folder.objects.get(remote_id=archive.id))
+    pipeline.run_once(account.pk)
+    assert items[0].is_read and items[1].values[0x1090] == "2"
+    assert len(archive.items) == 1 and len(inbox.items) == 2
+    items[0].is_read = False
+    store.touch(items[0], only_read=True)
+    elsewhere = store.move(items[1].id, archive)
+    pipeline.run_once(account.pk)
+    assert Message.objects.count() == 3
+    assert not Message.objects.get(pk=rows["Number 0"].pk).is_read
+    copy = Copy.objects.get(message=rows["Number 1"], missing_since__isnull=True)
+    assert copy.remote_key == elsewhere.id and folder_for(account.pk, FolderRole.TRASH.value) is not None
+
+
+def write(account: EmailAccount, *to: str, bcc: str = "") -> OutgoingMessage:
+    """A letter in the outbox, due now."""
+    draft = services.start_draft(user=account.owner, email_account=account)
+    fields = DraftFields(
+        to=tuple(("", one) for one in to), bcc=(("", bcc),) if bcc else (), subject="Lanterns", html="<p>Hi</p>"
+    )
+    draft = services.save_draft(user=account.owner, draft=draft, version=1, fields=fields)
+    row = services.queue(user=account.owner, draft=draft, confirmed=True)
+    past = timezone.now() - timedelta(seconds=1)
+    OutgoingMessage.objects.filter(pk=row.pk).update(due_at=past, send_at=past)
+    return row
+
+
+def advanced(row: OutgoingMessage) -> OutgoingMessage:
+    delivery.advance(row.pk)
+    row.refresh_from_db()
+    return row
+
+
+def test_a_mail_is_sent_once_and_the_servers_own_copy_is_taken_in(monkeypatch: Any, ews_server: EwsServer) -> None:
+    account = connect(monkeypatch, ews_server)
+    pipeline.run_once(account.pk)
+    row = advanced(write(account, "ben@example.org", bcc="cleo@example.org"))
+    assert row.state == SendState.FILED
+    ((recipients, raw),) = ews_server.outgoing
+    assert set(recipients) == {"ben@example.org", "cleo@example.org"}
+    assert b"cleo@" not in raw
+    (sent,) = ews_server.store.by_name("sentitems").items.values()
+    assert ews_server.store.by_name("drafts").items == {}
+    pipeline.run_once(account.pk)
+    copy = Copy.objects.get()
+    assert copy.remote_key == sent.id and copy.message is not None and copy.message.is_outgoing
+
+
+@pytest.mark.parametrize("trouble", [Trouble("SendItem", drops="after"), Trouble("SendItem", garbage=b"<html>oops")])
+def test_a_lost_answer_is_looked_up_and_never_repeated(
+    monkeypatch: Any, ews_server: EwsServer, trouble: Trouble
+) -> None:
+    account = connect(monkeypatch, ews_server)
+    pipeline.run_once(account.pk)
+    row = write(account, "ben@example.org")
+    ews_server.troubles.append(trouble)
+    advanced(row)
+    advanced(row)
+    assert ews_server.calls.count("SendItem") == 1 and len(ews_server.outgoing) == 1
+    assert row.state == SendState.FILED
+    assert len(ews_server.store.by_name("sentitems").items) == 1
+
+
+def test_a_send_that_was_never_done_stays_uncertain(monkeypatch: Any, ews_server: EwsServer) -> None:
+    account = connect(monkeypatch, ews_server)
+    pipeline.run_once(account.pk)
+    row = write(account, "ben@example.org")
+    ews_server.troubles.append(Trouble("SendItem", drops="before"))
+    advanced(row)
+    advanced(row)
+    assert ews_server.outgoing == [] and ews_server.calls.count("SendItem") == 1
+    assert row.state == SendState.UNCERTAIN
+
+
+def test_a_refused_recipient_fails_and_leaves_no_draft(monkeypatch: Any, ews_server: EwsServer) -> None:
+    account = connect(monkeypatch, ews_server)
+    pipeline.run_once(account.pk)
+    ews_server.bad_recipients.add("nobody@example.org")
+    row = advanced(write(account, "nobody@example.org"))
+    assert row.state == SendState.FAILED
+    assert ews_server.outgoing == [] and ews_server.store.by_name("drafts").items == {}
