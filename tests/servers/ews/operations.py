@@ -264,7 +264,7 @@ class Operations:
         raw, bcc = take_bcc(raw)
         bcc += [one.text for one in given.iterfind(f"{TQ}BccRecipients/{TQ}Mailbox/{TQ}EmailAddress")]
         item = Item(0, "", raw, datetime.now(UTC), is_draft=True, bcc=bcc)
-        item.is_read = given.findtext(f"{TQ}IsRead") != "false"
+        item.is_read = given.findtext(f"{TQ}IsRead") not in ("false", "0")
         for one in given.iterfind(f"{TQ}ExtendedProperty"):
             tag = int(one[0].get("PropertyTag") or "0", 16)
             item.values[tag] = one[1].text or ""
@@ -331,7 +331,7 @@ class Operations:
             return
         name = uri.get("FieldURI")
         if name == "message:IsRead":
-            item.is_read = is_set and update.findtext(f".//{TQ}IsRead") == "true"
+            item.is_read = is_set and update.findtext(f".//{TQ}IsRead") in ("true", "1")
         elif name == "item:Flag":
             item.values.pop(0x1090, None)
             if is_set and update.findtext(f".//{TQ}FlagStatus") == "Flagged":
@@ -343,7 +343,7 @@ class Operations:
 
     def move_item(self, request: Any) -> list[Callable[[], list[Any]]]:
         """MoveItem."""
-        returns = _text(request, "ReturnNewItemIds") != "false"
+        returns = _text(request, "ReturnNewItemIds") not in ("false", "0")
 
         def one(reference: Any) -> list[Any]:
             _store, target = self.folder(request[0][0], "ErrorToFolderNotFound")
@@ -377,7 +377,7 @@ class Operations:
             if reference.get("ChangeKey") != item.change_key:
                 raise Fault("ErrorStaleObject", "A stale object was used.")
             self._send(store, item)
-            if request.get("SaveItemToFolder") == "true":
+            if request.get("SaveItemToFolder") in ("true", "1"):
                 saved = _child(request, "SavedItemFolderId")
                 target = self.folder(saved[0])[1] if saved is not None else store.by_name("sentitems")
                 copy = store.move(item.id, target)
@@ -527,7 +527,7 @@ def _shape(shape: Any) -> tuple[list[str], list[Any], str]:
     base = shape.findtext(f"{TQ}BaseShape")
     names = list({"IdOnly": [], "Default": DEFAULTS, "AllProperties": ALL}[base])
     tags = []
-    if shape.findtext(f"{TQ}IncludeMimeContent") == "true":
+    if shape.findtext(f"{TQ}IncludeMimeContent") in ("true", "1"):
         names.append("MimeContent")
     more = shape.find(f"{TQ}AdditionalProperties")
     for uri in more if more is not None else []:

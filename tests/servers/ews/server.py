@@ -64,6 +64,7 @@ class EwsServer:
         self.mailbox_of = {address: address}  # user name → address
         self.tokens: dict[str, str] = {}
         self.schemes = ["basic"]  # basic, ntlm; bearer is always understood
+        self.knows_ntlm = True  # else it is offered, and refuses everybody
         self.stores = {address: Store(address)}
         self.delegates: dict[str, set[str]] = {}
         self.impersonators: set[str] = set()
@@ -157,7 +158,7 @@ class EwsServer:
         rows = []
         for name, password in self.users.items():
             domain, _, user = name.rpartition("\\")
-            rows.append(f"{domain}:{user}:{password}")
+            rows.append(f"{domain}:{user}:{password if self.knows_ntlm else 'unknown'}")
         path.write_text("\n".join(rows))
         return str(path)
 

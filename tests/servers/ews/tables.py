@@ -171,20 +171,20 @@ CHOICES = {
     ("m:CreateItem", "MessageDisposition"): {"SaveOnly", "SendOnly", "SendAndSaveCopy"},
     ("m:UpdateItem", "MessageDisposition"): {"SaveOnly", "SendOnly", "SendAndSaveCopy"},
     ("m:UpdateItem", "ConflictResolution"): {"NeverOverwrite", "AutoResolve", "AlwaysOverwrite"},
-    ("m:SendItem", "SaveItemToFolder"): {"true", "false"},
+    ("m:SendItem", "SaveItemToFolder"): {"true", "false", "1", "0"},
     ("t:FieldOrder", "Order"): {"Ascending", "Descending"},
     ("t:Contains", "ContainmentMode"): {"FullString", "Prefixed", "Substring", "PrefixOnWords", "ExactPhrase"},
     ("t:RequestServerVersion", "Version"): {
         "Exchange2007", "Exchange2007_SP1", "Exchange2010", "Exchange2010_SP1", "Exchange2010_SP2", "Exchange2013",
-        "Exchange2013_SP1", "Exchange2015", "Exchange2016",
+        "Exchange2013_SP1", "Exchange2015", "Exchange2015_SP1", "Exchange2016",
     },
 }  # fmt: skip
 TEXTS = {
     "t:BaseShape": {"IdOnly", "Default", "AllProperties"},
     "t:BodyType": {"Best", "HTML", "Text"},
-    "t:IncludeMimeContent": {"true", "false"},
-    "t:IsRead": {"true", "false"},
-    "m:ReturnNewItemIds": {"true", "false"},
+    "t:IncludeMimeContent": {"true", "false", "1", "0"},
+    "t:IsRead": {"true", "false", "1", "0"},
+    "m:ReturnNewItemIds": {"true", "false", "1", "0"},
     "m:SyncScope": {"NormalItems", "NormalAndAssociatedItems"},
     "t:FlagStatus": {"NotFlagged", "Flagged", "Complete"},
 }
