@@ -5,6 +5,7 @@ Invariant: no label holds an address, a subject or anything else out of a mail.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
 from django.core.cache import cache
@@ -15,8 +16,9 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from accounts.models import AccountState, EmailAccount, MailboxSetup
-from mail.models import Change, Copy, Folder, Message
+from mail.models import Change, Copy, CopyState, Folder, Message
 from sync.models import Heartbeat, Listening
+from sync.status import FIGURES, counts_by_folder
 
 CACHE_SECONDS = 10
 
@@ -62,6 +64,7 @@ class _Rows(Collector):
         yield _by("copies", "Rows of the ledger by state.", "state", counted)
         on_server = Folder.objects.filter(is_followed=True).aggregate(sum=Sum("on_server"))["sum"]
         yield _one("on_server", "Messages in scope on the servers at their last enumeration.", on_server or 0)
+        yield from _folders()
 
     def _waiting(self) -> Iterator[GaugeMetricFamily]:
         changes = Change.objects.filter(done_at__isnull=True, email_account__is_read_only=False)
@@ -76,9 +79,35 @@ class _Rows(Collector):
         ages = {name: _age(at) for name, at in kinds.values_list("name", "at")}
         lines = Listening.objects.filter(opened_at__isnull=False).count()
         yield _one("lines_standing", "Mailboxes watched by a listener.", lines)
-        polled = dict(Listening.objects.filter(polled_until__gt=timezone.now()).values_list("reason").annotate(Count("pk")))
+        polled = dict(
+            Listening.objects.filter(polled_until__gt=timezone.now()).values_list("reason").annotate(Count("pk"))
+        )
         yield _by("mailboxes_polled", "Mailboxes whose server has no use for push, by reason.", "reason", polled)
         yield _by("heartbeat_age_seconds", "Seconds since a kind of process was last alive.", "process", ages)
+
+
+def _folders() -> Iterator[GaugeMetricFamily]:
+    """The ledger of each followed folder, by the ids of mailbox and folder."""
+    labels = ["mailbox", "folder"]
+    copies = GaugeMetricFamily(
+        "crm_mail_folder_copies", "Rows of the ledger by folder and state.", labels=[*labels, "state"]
+    )
+    there = GaugeMetricFamily("crm_mail_folder_on_server", "Messages in scope when it was last counted.", labels=labels)
+    age = GaugeMetricFamily("crm_mail_folder_counted_seconds", "Seconds since it was counted.", labels=labels)
+    differs = GaugeMetricFamily("crm_mail_folder_unaccounted", "Messages there without a row here.", labels=labels)
+    counts: dict[int, dict[str, int]] = defaultdict(lambda: dict.fromkeys(FIGURES[1:], 0))
+    for folder_id, state, count in counts_by_folder(Copy.objects.all()):
+        counts[folder_id][state] += count
+    folders = Folder.objects.filter(is_followed=True, gone_at__isnull=True).order_by("pk")
+    for pk, account, on_server, at in folders.values_list("pk", "email_account_id", "on_server", "on_server_at"):
+        place = [str(account), str(pk)]
+        for state, count in sorted(counts[pk].items()):
+            copies.add_metric([*place, state], count)
+        there.add_metric(place, on_server or 0)
+        if at is not None:
+            age.add_metric(place, _age(at))
+        differs.add_metric(place, (on_server or 0) - sum(counts[pk][state] for state in CopyState.values))
+    yield from (copies, there, age, differs)
 
 
 def _age(at: object) -> float:

@@ -29,6 +29,7 @@ class Folder(models.Model):
     on_server = models.BigIntegerField(null=True, blank=True)  # ids in scope at the last enumeration
     on_server_at = models.DateTimeField(null=True, blank=True)
     total = models.BigIntegerField(null=True, blank=True)  # messages in the folder, in scope or not, as listed
+    unmended = models.PositiveIntegerField(default=0)  # listed there and without a row even after the comparison
     compared_at = models.DateTimeField(null=True, blank=True)  # the last comparison of the sets
     enumerated_since = models.DateField(null=True, blank=True)  # the scope of the last full enumeration
     last_error = models.CharField(max_length=300, blank=True)
@@ -78,7 +79,9 @@ class Thread(models.Model):
             models.Index(fields=["email_account", "-last_received_at"], name="threads_of_an_email_account"),
             models.Index(fields=["-last_received_at"], name="threads_newest_first"),
             models.Index(
-                fields=["email_account", "-last_received_at"], name="unread_threads", condition=models.Q(unread_count__gt=0)
+                fields=["email_account", "-last_received_at"],
+                name="unread_threads",
+                condition=models.Q(unread_count__gt=0),
             ),
             models.Index(
                 fields=["email_account", "-last_received_at"], name="open_threads", condition=models.Q(open_count__gt=0)
@@ -87,7 +90,9 @@ class Thread(models.Model):
                 fields=["email_account", "-last_received_at"], name="sent_threads", condition=models.Q(sent_count__gt=0)
             ),
             models.Index(
-                fields=["email_account", "-last_received_at"], name="draft_threads", condition=models.Q(draft_count__gt=0)
+                fields=["email_account", "-last_received_at"],
+                name="draft_threads",
+                condition=models.Q(draft_count__gt=0),
             ),
         ]
 
@@ -193,7 +198,9 @@ class MessageAddress(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["correspondent", "message", "role"], name="one_address_per_message_and_role")
+            models.UniqueConstraint(
+                fields=["correspondent", "message", "role"], name="one_address_per_message_and_role"
+            )
         ]
 
     def __str__(self) -> str:
@@ -291,8 +298,12 @@ class Change(models.Model):
 
     class Meta:
         indexes = [
-            models.Index(fields=["email_account", "id"], name="changes_to_push", condition=models.Q(done_at__isnull=True)),
-            models.Index(fields=["source", "message"], name="mail_on_its_way", condition=models.Q(done_at__isnull=True)),
+            models.Index(
+                fields=["email_account", "id"], name="changes_to_push", condition=models.Q(done_at__isnull=True)
+            ),
+            models.Index(
+                fields=["source", "message"], name="mail_on_its_way", condition=models.Q(done_at__isnull=True)
+            ),
             models.Index(fields=["target", "message"], name="mail_arriving", condition=models.Q(done_at__isnull=True)),
         ]
 

@@ -18,6 +18,7 @@ class Kind(models.TextChoices):
     DOMAIN_PROPOSAL = "domain_proposal", _("A domain waits for approval")
     PUSH_UNRELIABLE = "push_unreliable", _("New mail may come a little later")
     CHANGE_REFUSED = "change_refused", _("A mail server refused a change")
+    LEDGER_DIFFERS = "ledger_differs", _("An email account does not add up")
     SHARED_WITH_YOU = "shared_with_you", _("A mailbox was shared with you")
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from django.urls import NoReverseMatch, reverse
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from notifications.models import Kind, Notification
 from panel.templatetags.panel import day_label
@@ -131,6 +132,16 @@ def _change_refused(row: Notification) -> Notice:
     return Notice(row, "circle-alert", _address(row), _("keeps its mail as it was."), detail, "warn", href=url)
 
 
+def _ledger_differs(row: Notification) -> Notice:
+    count = row.data.get("count", 0)
+    detail = ngettext(
+        "Its server lists %(count)s email that it does not give out. Nothing else is affected; it is tried again daily.",
+        "Its server lists %(count)s emails that it does not give out. Nothing else is affected; they are tried again daily.",
+        int(count),
+    ) % {"count": count}
+    return Notice(row, "circle-alert", _address(row), _("does not add up."), detail, "warn")
+
+
 def _other(row: Notification) -> Notice:
     return Notice(row, "bell", _address(row), row.get_kind_display())
 
@@ -144,4 +155,5 @@ _SENTENCES = {
     Kind.SHARED_WITH_YOU.value: _shared_with_you,
     Kind.PUSH_UNRELIABLE.value: _push_unreliable,
     Kind.CHANGE_REFUSED.value: _change_refused,
+    Kind.LEDGER_DIFFERS.value: _ledger_differs,
 }

@@ -78,7 +78,8 @@ def look_again(email_account: EmailAccount, driver: MailboxDriver, folder: Folde
 def _is_too_early(folder: Folder, count: int) -> bool:
     """A folder that seems to have lost most of its mail is looked at again later (an old epoch is lost for certain)."""
     current = Copy.objects.filter(folder=folder, epoch=folder.epoch, is_out_of_scope=False)
-    lost = current.filter(missing_since__isnull=False)
+    elsewhere = Copy.objects.filter(message=OuterRef("message"), missing_since=None)
+    lost = current.filter(~Exists(elsewhere), missing_since__isnull=False)  # what was moved is safe
     if lost.count() < MANY or lost.count() < MOST * current.count():
         return False
     newest = lost.aggregate(newest=Max("missing_since"))["newest"]

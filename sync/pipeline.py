@@ -127,9 +127,12 @@ class Run:
 
     def _compare(self, driver: MailboxDriver, held: Held) -> bool:
         """Compare the sets of the folders that are due; what was lost is fetched."""
-        differs = False
+        differs, compared = False, False
         for folder in reconcile.folders_to_compare(self.email_account, all_of_them=self.compare_all):
             differs |= bool(reconcile.compare(self.email_account, driver, folder, held))
+            compared = True
+        if compared:
+            reconcile.tell_operator(self.email_account)
         return self._fetch_all(driver) if differs else True
 
     def _look_again(self, driver: MailboxDriver, held: Held) -> None:

@@ -6,18 +6,20 @@ lacks is looked at twice (sync.absences). Runs daily for each folder, and whenev
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 import structlog
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Q, Sum
 from django.utils import timezone
 
-from accounts.models import EmailAccount
+from accounts.models import EmailAccount, User
 from drivers.base import MailboxDriver
 from mail.folders import followed
 from mail.models import Copy, CopyState, Folder
+from notifications.models import Kind
+from notifications.services import close, notify
 from sync.enumerate import enumerate_page
 from sync.leases import Held
 
@@ -27,11 +29,15 @@ EVERY = timedelta(hours=24)
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """What a comparison found: ids without a row, rows without an id, stored rows without a message."""
+    """What a comparison found: ids without a row, rows without an id, stored rows without a message.
+
+    `unmended`: ids that have no row even after the folder was enumerated anew.
+    """
 
     unknown: int
     missing: int
     orphaned: int
+    unmended: int = 0
 
     def __bool__(self) -> bool:
         return bool(self.unknown or self.missing or self.orphaned)
@@ -55,6 +61,9 @@ def compare(email_account: EmailAccount, driver: MailboxDriver, folder: Folder, 
         folder.cursor = None
         while enumerate_page(email_account, driver, folder, held):
             pass
+        found = replace(found, unmended=len(listed - _known(folder)))
+        folder.on_server = len(listed)
+    Folder.objects.filter(pk=folder.pk).update(unmended=found.unmended, on_server=len(listed))
     if found:
         log.warning(
             "ledger_mended",
@@ -67,12 +76,35 @@ def compare(email_account: EmailAccount, driver: MailboxDriver, folder: Folder, 
     return found
 
 
+def _known(folder: Folder) -> set[str]:
+    rows = Copy.objects.filter(folder=folder, epoch=folder.epoch, is_out_of_scope=False)
+    return set(rows.values_list("remote_key", flat=True))
+
+
+def tell_operator(email_account: EmailAccount) -> None:
+    """A difference that could not be mended is told to those who run the servers; once it is gone, that is closed."""
+    key = f"ledger:{email_account.pk}"
+    count = followed_sum(email_account)
+    if not count:
+        close(key=key)
+        return
+    for user in User.objects.filter(Q(is_mail_administrator=True) | Q(is_staff=True), is_active=True):
+        data = {"address": email_account.address, "count": count}
+        notify(user=user, kind=Kind.LEDGER_DIFFERS, key=key, email_account=email_account, data=data)
+
+
+def followed_sum(email_account: EmailAccount) -> int:
+    """Messages that the server lists and that have no row, over the followed folders, at their last comparison."""
+    rows = Folder.objects.filter(email_account=email_account, is_followed=True, gone_at__isnull=True)
+    return int(rows.aggregate(sum=Sum("unmended"))["sum"] or 0)
+
+
 @transaction.atomic
 def _note(folder: Folder, listed: set[str], held: Held) -> Difference:
     held.check()
     now = timezone.now()
     rows = Copy.objects.filter(folder=folder, epoch=folder.epoch, is_out_of_scope=False)
-    known = set(rows.values_list("remote_key", flat=True))
+    known = _known(folder)
     orphaned = rows.filter(state=CopyState.STORED, message__isnull=True).update(
         state=CopyState.PENDING, claimed_by="", claimed_until=None
     )

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Count
+from django.db.models import Count, Q, QuerySet
 
 from accounts.models import EmailAccount
 from mail.folders import ORDER
@@ -15,8 +16,21 @@ from mail.models import Copy, CopyState, Folder
 
 
 @dataclass(frozen=True, slots=True)
+class Reason:
+    """Why copies are filtered or failed (`state`): the rule or the trouble in words, and how many."""
+
+    state: str
+    reason: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class FolderLedger:
-    """One folder: ids in scope at the last enumeration, and its rows by state (out-of-scope rows beside the sum)."""
+    """One folder: ids in scope at the last enumeration, and its rows by state.
+
+    Beside the sum: out-of-scope rows, and `missing`, rows that the server did not list any more and that are looked at
+    again. `reasons`: why rows were filtered or failed, with their numbers, the most frequent first.
+    """
 
     folder_id: int
     name: str
@@ -30,6 +44,13 @@ class FolderLedger:
     failed: int = 0
     pending: int = 0
     out_of_scope: int = 0
+    missing: int = 0
+    reasons: tuple[Reason, ...] = ()
+
+    @property
+    def unaccounted(self) -> int:
+        """As of the mailbox, for this folder."""
+        return self.on_server - self.stored - self.filtered - self.failed - self.pending
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +64,7 @@ class Ledger:
     failed: int
     pending: int
     out_of_scope: int
+    missing: int
     counted_at: datetime | None
 
     @property
@@ -56,23 +78,20 @@ class Ledger:
         return self.unaccounted == 0
 
 
-FIGURES = ("on_server", "stored", "filtered", "failed", "pending", "out_of_scope")
+REASONS_SHOWN = 20  # per folder
+FIGURES = ("on_server", "stored", "filtered", "failed", "pending", "out_of_scope", "missing")
 
 
 def ledger(email_account: EmailAccount) -> Ledger:
     """The figures of a mailbox's followed folders."""
     counts: dict[int, dict[str, int]] = defaultdict(dict)
-    rows = (
-        Copy.objects.filter(folder__email_account=email_account)
-        .values("folder_id", "state", "is_out_of_scope")
-        .annotate(count=Count("pk"))
-    )
-    for row in rows:
-        kind = "out_of_scope" if row["is_out_of_scope"] else row["state"]
-        counts[row["folder_id"]][kind] = counts[row["folder_id"]].get(kind, 0) + row["count"]
+    copies = Copy.objects.filter(folder__email_account=email_account).order_by()
+    for folder_id, kind, count in counts_by_folder(copies):
+        counts[folder_id][kind] = counts[folder_id].get(kind, 0) + count
+    reasons = _reasons(copies)
     folders = Folder.objects.filter(email_account=email_account, is_followed=True, gone_at__isnull=True)
     lines = tuple(
-        _line(folder, counts[folder.pk])
+        _line(folder, counts[folder.pk], reasons[folder.pk])
         for folder in sorted(folders, key=lambda f: (ORDER.index(f.role) if f.role in ORDER else 3, f.path))
     )
     sums = {name: sum(getattr(line, name) for line in lines) for name in FIGURES}
@@ -80,7 +99,28 @@ def ledger(email_account: EmailAccount) -> Ledger:
     return Ledger(lines, counted_at=min(times) if times else None, **sums)
 
 
-def _line(folder: Folder, counts: dict[str, int]) -> FolderLedger:
+def counts_by_folder(copies: QuerySet[Copy]) -> Iterator[tuple[int, str, int]]:
+    """(folder id, state or out_of_scope or missing, how many), in one query; a pair may come more than once."""
+    rows = (
+        copies.order_by()
+        .annotate(is_missing=Q(missing_since__isnull=False))
+        .values_list("folder_id", "state", "is_out_of_scope", "is_missing")
+        .annotate(count=Count("pk"))
+    )
+    for folder_id, state, is_out, is_missing, count in rows:
+        yield folder_id, "out_of_scope" if is_out else "missing" if is_missing else state, count
+
+
+def _reasons(copies: QuerySet[Copy]) -> dict[int, list[Reason]]:
+    found: dict[int, list[Reason]] = defaultdict(list)
+    rows = copies.filter(state__in=(CopyState.FILTERED, CopyState.FAILED), is_out_of_scope=False, missing_since=None)
+    for row in rows.values("folder_id", "state", "reason").annotate(count=Count("pk")).order_by("-count", "reason"):
+        if len(found[row["folder_id"]]) < REASONS_SHOWN:
+            found[row["folder_id"]].append(Reason(row["state"], row["reason"], row["count"]))
+    return found
+
+
+def _line(folder: Folder, counts: dict[str, int], reasons: Sequence[Reason]) -> FolderLedger:
     return FolderLedger(
         folder_id=folder.pk,
         name=folder.name,
@@ -89,7 +129,8 @@ def _line(folder: Folder, counts: dict[str, int]) -> FolderLedger:
         role=folder.role,
         on_server=folder.on_server or 0,
         counted_at=folder.on_server_at,
-        **{state: counts.get(state, 0) for state in (*CopyState.values, "out_of_scope")},
+        reasons=tuple(reasons),
+        **{state: counts.get(state, 0) for state in (*CopyState.values, "out_of_scope", "missing")},
     )
 
 
@@ -107,6 +148,7 @@ def as_json(email_account: EmailAccount) -> dict[str, Any]:
         "counted_at": figures.counted_at.isoformat() if figures.counted_at else None,
         "folders": [
             {key: value.isoformat() if isinstance(value, datetime) else value for key, value in asdict(line).items()}
+            | {"unaccounted": line.unaccounted}
             for line in figures.folders
         ],
     }

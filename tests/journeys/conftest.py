@@ -16,7 +16,11 @@ from typing import Any
 import psycopg
 import pytest
 
+from accounts.models import EmailAccount
+from accounts.vault import store_secret
 from drivers.types import Login, ServerAddress
+from tests.factories import EmailAccountFactory, EmailAccountServerFactory
+from tests.servers.dovecot import Dovecot
 from tests.servers.postgres import PostgresServer, ServerMissing
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -136,3 +140,16 @@ def install(postgres_server: PostgresServer, tmp_path: Path) -> Callable[[], Ins
         return installation
 
     return make
+
+
+@pytest.fixture
+def dovecot_account(db: None, dovecot: Dovecot, dovecot_user: str, settings: Any) -> EmailAccount:
+    """An email account in this process's database for an empty mailbox of a real server; point its port anywhere."""
+    settings.PRIVATE_NETWORKS = ("127.0.0.0/8",)
+    settings.MAIL_TIMEOUT = 10.0
+    made = EmailAccountFactory(address=dovecot_user)
+    EmailAccountServerFactory(
+        email_account=made, user_name=dovecot_user, host="127.0.0.1", port=dovecot.port, security="none"
+    )
+    store_secret(dovecot.login(dovecot_user).secret, email_account=made)
+    return made

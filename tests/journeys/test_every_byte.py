@@ -8,16 +8,13 @@ from __future__ import annotations
 import imaplib
 import os
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
 from accounts.models import EmailAccount
-from accounts.vault import store_secret
 from drivers.errors import DriverError
 from mail.models import Copy, CopyState, Message, Thread
 from sync import pipeline
-from tests.factories import EmailAccountFactory, EmailAccountServerFactory
 from tests.journeys.letters import letters
 from tests.servers.dovecot import Dovecot
 from tests.servers.proxy import Mischief, Proxy
@@ -29,16 +26,11 @@ COUNT = 12
 
 
 @pytest.fixture
-def account(dovecot: Dovecot, dovecot_user: str, settings: Any) -> EmailAccount:
+def account(dovecot_account: EmailAccount, dovecot: Dovecot) -> EmailAccount:
     """Twelve messages in INBOX and Sent on a real server."""
-    settings.PRIVATE_NETWORKS = ("127.0.0.0/8",)
-    settings.MAIL_TIMEOUT = 10.0
-    dovecot.add_messages(dovecot_user, "INBOX", letters(COUNT - 2, seed=12, paragraph=3))
-    dovecot.add_messages(dovecot_user, "Sent", letters(2, seed=13, paragraph=3))
-    made = EmailAccountFactory(address=dovecot_user)
-    EmailAccountServerFactory(email_account=made, user_name=dovecot_user, host="127.0.0.1", port=1, security="none")
-    store_secret(dovecot.login(dovecot_user).secret, email_account=made)
-    return made
+    dovecot.add_messages(dovecot_account.address, "INBOX", letters(COUNT - 2, seed=12, paragraph=3))
+    dovecot.add_messages(dovecot_account.address, "Sent", letters(2, seed=13, paragraph=3))
+    return dovecot_account
 
 
 def _uids(dovecot: Dovecot, user: str) -> dict[str, set[int]]:
