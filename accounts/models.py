@@ -150,6 +150,25 @@ class EmailAccountServer(models.Model):
         return f"{self.protocol} {self.host or self.url}"
 
 
+class Alias(models.Model):
+    """Another address of a mailbox: mail to it arrives there, and may be sent from it."""
+
+    email_account = models.ForeignKey(EmailAccount, on_delete=models.CASCADE, related_name="aliases")
+    address = models.CharField(_("address"), max_length=320)
+    address_key = models.CharField(max_length=320, db_index=True, editable=False)  # normalised for comparison
+    display_name = models.CharField(_("display name"), max_length=200, blank=True)  # "": the mailbox's
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        verbose_name = _("alias")
+        verbose_name_plural = _("aliases")
+        ordering = ["address_key"]
+        constraints = [models.UniqueConstraint(fields=["email_account", "address_key"], name="one_alias_per_address")]
+
+    def __str__(self) -> str:
+        return self.address
+
+
 class ShareLevel(models.TextChoices):
     """Each level includes those before it."""
 

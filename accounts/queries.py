@@ -6,7 +6,7 @@ from django.contrib.auth.models import Group
 from django.db.models import Count, QuerySet
 from django.utils import timezone
 
-from accounts.models import AccountState, EmailAccount, EmailAccountShare, Invitation, User
+from accounts.models import AccountState, Alias, EmailAccount, EmailAccountShare, Invitation, User
 from accounts.shares import accounts_with_right, visible_accounts
 
 
@@ -72,3 +72,9 @@ def open_invitations() -> QuerySet[Invitation]:
 def people() -> QuerySet[User]:
     """All users, by name."""
     return User.objects.order_by("-is_active", "name", "username")
+
+
+def addresses_of(email_accounts: QuerySet[EmailAccount]) -> set[str]:
+    """The addresses of these mailboxes, aliases too, normalised. Two queries."""
+    found = set(email_accounts.values_list("address_key", flat=True))
+    return found | set(Alias.objects.filter(email_account__in=email_accounts).values_list("address_key", flat=True))

@@ -63,7 +63,8 @@ def describe(email_account: EmailAccount, *, drafts: Sequence[int] = ()) -> Mail
     ids = {*hosts, domain_of(own), *(host.partition(".")[2] for host in hosts)}
     if any(host.endswith((".gmail.com", ".googlemail.com")) for host in hosts):
         ids.add("mx.google.com")
-    return Mailbox(email_account, frozenset({own}), frozenset(filter(None, ids)), frozenset(drafts))
+    aliases = email_account.aliases.values_list("address_key", flat=True)
+    return Mailbox(email_account, frozenset({own, *aliases}), frozenset(filter(None, ids)), frozenset(drafts))
 
 
 def take_in(mailbox: Mailbox, slice_: Sequence[Fetched], *, check: Callable[[], None] = lambda: None) -> TakenIn:

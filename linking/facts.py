@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from django.db import connection
+from django.db.models import Exists, OuterRef
 from django.db.models.expressions import RawSQL
 
-from accounts.models import EmailAccount, User
+from accounts.models import Alias, EmailAccount, User
 from base.addresses import normalise_address
 from contacts.models import CompanyDomain, ContactAddress
 from contacts.queries import public_mail_domains
@@ -125,8 +126,10 @@ def _bound(values: list[str]) -> list[str] | RawSQL:
 
 
 def own_addresses() -> frozenset[str]:
-    """Return the addresses of all email accounts and users of the installation, normalised."""
+    """Return the addresses of all email accounts (aliases too) and users of the installation, normalised."""
     own = set(EmailAccount.objects.values_list("address_key", flat=True))
+    contacts = ContactAddress.objects.filter(address=OuterRef("address_key"))  # nobody hides a customer by an alias
+    own |= set(Alias.objects.exclude(Exists(contacts)).values_list("address_key", flat=True))
     own |= {normalise_address(email) for email in User.objects.values_list("email", flat=True) if email}
     own.discard("")
     return frozenset(own)

@@ -22,6 +22,7 @@ from outbox.compose import envelope_of as written_address
 from outbox.letter_html import used_content_ids
 from outbox.models import OutgoingAttachment, OutgoingMessage
 from outbox.plain_text import html_to_plain
+from outbox.senders import written_by
 
 BYTES_MOST = 100 * 1024 * 1024  # of attachments taken into memory
 
@@ -67,7 +68,7 @@ def _letter(row: OutgoingMessage, is_draft: bool) -> Letter:
     if row.is_plain:
         html, text = "", whole_text(row)
     return Letter(
-        sender=(row.email_account.display_name, row.email_account.address),
+        sender=written_by(row),
         message_id=row.message_id,
         date=timezone.now(),
         to=pairs(row.to),

@@ -29,6 +29,7 @@ from outbox import mailbox_work, outcome
 from outbox.building import NotBuilt, envelope_of, raw_of
 from outbox.models import OutgoingMessage, OutgoingRecipient, SendState
 from outbox.policy import Trouble
+from outbox.senders import written_by
 from outbox.services.stopping import sending_stop
 
 log = structlog.get_logger(__name__)
@@ -123,7 +124,7 @@ def _send(row: OutgoingMessage, holder: str) -> None:
     try:
         raw = raw_of(row)
         addresses = {envelope_of(one.address): one for one in waiting}
-        envelope = Envelope(envelope_of(row.email_account.address), tuple(addresses), len(raw))
+        envelope = Envelope(envelope_of(written_by(row)[1]), tuple(addresses), len(raw))
     except NotBuilt as error:
         outcome.not_built(row, holder, str(error))
         return

@@ -11,6 +11,7 @@ from django.utils.translation import ngettext
 from base.addresses import is_valid
 from mail.html_text import html_to_text
 from outbox.models import OutgoingMessage
+from outbox.senders import is_own
 
 _FILE_WORDS = re.compile(
     r"\b(attach(?:ed|ment|ments|ing)?|enclosed|anhang|angehängt|anbei|beigefügt|im anhang|pièces? jointes?|ci-joint\w*"
@@ -37,6 +38,10 @@ def problems_of(row: OutgoingMessage) -> dict[str, str]:
         problems["to"] = _("An email may have %(most)s recipients, this one has %(count)s. Send it in parts.") % {
             "most": settings.SEND_RECIPIENTS_MOST,
             "count": count,
+        }
+    if not is_own(row):
+        problems["from"] = _("%(address)s is no longer an address of this mailbox. Choose another sender.") % {
+            "address": row.from_address
         }
     if any(not one.stored and one.part_id is None for one in row.attachments.all()):
         problems["attachments"] = _("An attachment is no longer there. Take it out or attach it again.")

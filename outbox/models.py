@@ -59,6 +59,7 @@ class OutgoingMessage(models.Model):
     version = models.PositiveIntegerField(default=1)  # counts saves: a second tab never overwrites silently
 
     # What is written
+    from_address = models.CharField(max_length=320, blank=True)  # an alias of the mailbox; "": its own address
     subject = models.CharField(max_length=1000, blank=True)
     to = models.JSONField(default=list)
     cc = models.JSONField(default=list)

@@ -159,6 +159,9 @@ def _fill(row: OutgoingMessage, parsed: ParsedMessage) -> None:
 
     row.subject = parsed.subject[:900]
     row.to, row.cc, row.bcc = pairs(parsed.to), pairs(parsed.cc), pairs(parsed.bcc)
+    keys = [one.address for one in parsed.from_[:1]]
+    alias = row.email_account.aliases.filter(address_key__in=keys).first()
+    row.from_address = alias.address if alias is not None else ""
     row.html, row.text, row.is_plain = clean_written(parsed.html), parsed.text, not parsed.html
     row.quoted_html = row.quoted_text = ""
     row.in_reply_to, row.references = parsed.in_reply_to[:1000], list(parsed.references)[:200]

@@ -12,6 +12,7 @@ from typing import Any
 from django.db.models import Count, Max, Q
 from django.utils import timezone
 
+from accounts.queries import addresses_of
 from accounts.shares import visible_accounts
 from contacts.models import ContactAddress
 from mail.models import MessageAddress
@@ -85,7 +86,7 @@ def _written_to(user: Any, text: str) -> list[Suggestion]:
     fits = Q(correspondent__address__startswith=text) | Q(correspondent__domain__startswith=text)
     fits |= Q(correspondent__address__in=names)
     visible = visible_accounts(user)
-    own = list(visible.values_list("address_key", flat=True)[:200])
+    own = sorted(addresses_of(visible))[:500]
     rows = (
         MessageAddress.objects.filter(fits, message__email_account__in=visible)
         .exclude(correspondent__address__in=own)

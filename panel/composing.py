@@ -19,6 +19,7 @@ from outbox.fitness import problems_of, questions_about
 from outbox.letter_html import clean_written, for_editor, from_editor
 from outbox.models import OutgoingAttachment, OutgoingMessage, ReplyKind
 from outbox.plain_text import html_to_plain
+from outbox.senders import Sender, senders_of, written_by
 from outbox.services.files import size_limit
 from outbox.services.sending import recipient_rows
 from panel.forms.compose import DraftForm, write_addresses
@@ -86,6 +87,12 @@ def back_url(row: OutgoingMessage) -> str:
     return reverse("panel:inbox") + ("?view=drafts" if row.reply_kind == ReplyKind.NEW else "")
 
 
+def signatures_of(senders: list[Sender]) -> list[Signature]:
+    """The signatures of the mailboxes, those that are not empty."""
+    accounts = [one.email_account for one in senders if not one.is_alias]
+    return [Signature(one, html) for one in accounts if (html := clean_written(one.signature_html))]
+
+
 def files_of(row: OutgoingMessage) -> list[OutgoingAttachment]:
     """The files that a person sees as attachments."""
     return [one for one in row.attachments.all() if not one.is_inline]
@@ -93,12 +100,15 @@ def files_of(row: OutgoingMessage) -> list[OutgoingAttachment]:
 
 def composer_context(user: Any, row: OutgoingMessage) -> dict[str, Any]:
     """Everything of a draft."""
-    senders = list(queries.senders(user))
+    senders = senders_of(user)
+    by, address = written_by(row)
     limit, used = size_limit(row.email_account), sum(one.size for one in row.attachments.all())
     return {
         "draft": row,
         "title": row.subject if row.is_from_server else TITLES.get(ReplyKind(row.reply_kind), _("New email")),
         "senders": senders,
+        "sender_name": by,
+        "sender_address": address,
         "to": write_addresses(row.to),
         "cc": write_addresses(row.cc),
         "bcc": write_addresses(row.bcc),
@@ -110,7 +120,7 @@ def composer_context(user: Any, row: OutgoingMessage) -> dict[str, Any]:
         "has_quote": bool(row.quoted_html or row.quoted_text),
         "later": later_times(timezone.localtime()),
         "templates": list(queries.templates(user)[:100]),
-        "signatures": [Signature(one, html) for one in senders if (html := clean_written(one.signature_html))],
+        "signatures": signatures_of(senders),
         "back_url": back_url(row),
     }
 

@@ -3,6 +3,7 @@
 Invariant: a working credential is replaced only after a successful sign-in; nothing here rings a queue.
 """
 
+from accounts.services.aliases import AliasRefused, add_alias, remove_alias
 from accounts.services.checks import due_checks, requeue_stuck_checks, run_check
 from accounts.services.email_accounts import (
     answer_download,
@@ -31,8 +32,10 @@ from accounts.services.setups import (
 )
 
 __all__ = [
+    "AliasRefused",
     "Duplicate",
     "WizardError",
+    "add_alias",
     "add_server",
     "answer_download",
     "begin_checks",
@@ -47,6 +50,7 @@ __all__ = [
     "give_password",
     "pause",
     "receive_only",
+    "remove_alias",
     "remove_email_account",
     "request_sync",
     "requeue_stuck_checks",

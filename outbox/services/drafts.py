@@ -16,8 +16,9 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from accounts.models import EmailAccount
+from accounts.queries import addresses_of
 from accounts.shares import accounts_with_right
-from base.addresses import clean_line, domain_of
+from base.addresses import clean_line, domain_of, normalise_address
 from mail.models import Message
 from mail.queries import visible_messages
 from outbox.errors import DraftConflict, NotAllowed
@@ -25,6 +26,7 @@ from outbox.letter_html import Picture, clean_written, data_pictures, signature_
 from outbox.models import OutgoingAttachment, OutgoingMessage, ReplyKind, SendState
 from outbox.originals import answer_fields, carried_parts, original_of
 from outbox.rights import lock_draft, require_sender
+from outbox.senders import delivered_to
 from outbox.services.files import keep_pictures
 from outbox.types import Addresses, DraftFields
 
@@ -32,9 +34,9 @@ SETTLE = timedelta(seconds=8)  # after the last key stroke, before the draft goe
 ADDRESSES_KEPT = 1000  # of a draft; what may be sent is less
 
 
-def new_message_id(email_account: EmailAccount) -> str:
+def new_message_id(email_account: EmailAccount, from_address: str = "") -> str:
     """A Message-ID (RFC 5322 3.6.4) without <>: random, in the sender's domain."""
-    return f"{uuid.uuid4().hex}@{domain_of(email_account.address) or 'localhost.invalid'}"
+    return f"{uuid.uuid4().hex}@{domain_of(from_address or email_account.address) or 'localhost.invalid'}"
 
 
 def default_sender(user: Any) -> EmailAccount | None:
@@ -50,7 +52,8 @@ def start_draft(
 ) -> OutgoingMessage:
     """Begin a message; `kind` is new, reply, reply_all or forward (the last three need `original`).
 
-    The sender is the email account that the original came to (if the person may send with it), else the default one.
+    The sender is the address that the original came to, also when that is an alias (if the person may send with it), else
+    the default one.
     Raises NotAllowed.
     """
     if original is not None and not visible_messages(user).filter(pk=original.pk).exists():
@@ -59,22 +62,22 @@ def start_draft(
     if sender is None:
         raise NotAllowed(_("You have no email account to send with. Connect one in the settings, then write."))
     require_sender(user, sender)
+    alias = delivered_to(original) if original is not None and original.email_account_id == sender.pk else ""
     draft = OutgoingMessage(
-        email_account=sender,
-        author=user,
-        message_id=new_message_id(sender),
-        html=signature_block(sender.signature_html),
+        email_account=sender, author=user, from_address=alias, message_id=new_message_id(sender, alias)
     )
+    draft.html, pictures = data_pictures(signature_block(sender.signature_html), "inline")
     if original is not None and kind != ReplyKind.NEW:
         draft.reply_kind = kind
         draft.original = original
         known = original_of(original)
-        own = {row.address_key for row in accounts_with_right(user, "own")} | {sender.address_key}
+        own = addresses_of(accounts_with_right(user, "own") | EmailAccount.objects.filter(pk=sender.pk))
         for name, value in answer_fields(known, kind, frozenset(own)).items():
             setattr(draft, name, value)
         draft.save()
         _carry(draft, original, kind, user.time_zone)
     draft.save()
+    keep_pictures(draft, pictures)
     return draft
 
 
@@ -142,12 +145,31 @@ def _kept(addresses: Addresses) -> list[list[str]]:
 
 
 @transaction.atomic
-def change_sender(*, user: Any, draft: OutgoingMessage, email_account: EmailAccount) -> OutgoingMessage:
-    """Send with another email account: its signature replaces the other's, the Message-ID stays. Raises NotAllowed."""
+def change_sender(
+    *, user: Any, draft: OutgoingMessage, email_account: EmailAccount, from_address: str = ""
+) -> OutgoingMessage:
+    """Send with another email account, or as an alias: its signature replaces the other's, the Message-ID stays.
+
+    `from_address`: an alias of the mailbox, "" for its own address. Raises NotAllowed.
+    """
     row = lock_draft(user, draft)
     require_sender(user, email_account)
-    if row.email_account_id == email_account.pk:
+    if row.email_account_id == email_account.pk and row.from_address == from_address:
         return row
+    if from_address and not email_account.aliases.filter(address_key=normalise_address(from_address)).exists():
+        raise NotAllowed(_("This address is no longer one of this mailbox. Choose another sender."))
+    row.from_address = from_address
+    if row.email_account_id != email_account.pk:
+        _move(row, email_account)
+    row.version += 1
+    row.draft_version = 0
+    row.server_due_at = timezone.now() + SETTLE
+    row.save()
+    return row
+
+
+def _move(row: OutgoingMessage, email_account: EmailAccount) -> None:
+    """To another mailbox: the draft there goes, the signature changes."""
     if row.draft_key:  # its copy in the other mailbox's Drafts goes with a row of its own
         OutgoingMessage.objects.create(
             email_account=row.email_account,
@@ -159,13 +181,9 @@ def change_sender(*, user: Any, draft: OutgoingMessage, email_account: EmailAcco
             server_due_at=timezone.now(),
         )
         row.draft_key = ""
-    row.html = swap_signature(row.html, email_account.signature_html)
     row.email_account = email_account
-    row.version += 1
-    row.draft_version = 0
-    row.server_due_at = timezone.now() + SETTLE
-    row.save()
-    return row
+    row.html, pictures = data_pictures(swap_signature(row.html, email_account.signature_html), "inline")
+    keep_pictures(row, pictures)
 
 
 @transaction.atomic

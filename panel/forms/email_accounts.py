@@ -29,6 +29,13 @@ class EmailAccountForm(forms.Form):
         self.fields["folders"].queryset = Folder.objects.filter(email_account=email_account)  # type: ignore[attr-defined]
 
 
+class AliasForm(forms.Form):
+    """Another address of a mailbox. What it is worth is judged where it is kept."""
+
+    address = forms.CharField(max_length=320)
+    display_name = forms.CharField(max_length=200, required=False)
+
+
 class ShareForm(forms.Form):
     """With whom (`user:3` or `group:2`) and how far."""
 

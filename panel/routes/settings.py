@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from panel.views import email_accounts, invitations, profile, sharing, why
+from panel.views import aliases, email_accounts, invitations, profile, sharing, why
 
 _ACCOUNT = "settings/email-accounts/<int:email_account_id>/"
 
@@ -22,6 +22,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path(_ACCOUNT + "why/", why.why, name="why"),
     path(_ACCOUNT + "why/import/", why.import_anyway, name="why_import"),
     path(_ACCOUNT + "why/try-again/", why.try_again, name="why_try_again"),
+    path(_ACCOUNT + "aliases/", aliases.add, name="alias_add"),
+    path(_ACCOUNT + "aliases/<int:alias_id>/remove/", aliases.remove, name="alias_remove"),
     path(_ACCOUNT + "shares/", sharing.share, name="sharing"),
     path(_ACCOUNT + "shares/<int:share_id>/remove/", sharing.unshare, name="sharing_remove"),
 ]

@@ -11,7 +11,7 @@ from typing import Any
 from csp.constants import SELF, UNSAFE_INLINE
 from csp.decorators import csp_replace, csp_update
 from django.contrib.auth.decorators import login_required
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.clickjacking import xframe_options_sameorigin
@@ -20,7 +20,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from mail.queries import visible_messages
 from outbox import services
 from outbox.models import OutgoingMessage, SendState
-from outbox.queries import senders
+from outbox.senders import find_sender
 from outbox.services import UNDO_SECONDS
 from outbox.tasks import advance
 from panel.composing import back_url, composer_context, find_outgoing, kept_html, questions_before
@@ -123,14 +123,16 @@ def send(request: HttpRequest, outgoing_id: int) -> HttpResponse:
 @require_POST
 @says_no
 def sender(request: HttpRequest, outgoing_id: int) -> HttpResponse:
-    """Save, then write with another email account (`account`); its signature comes along."""
+    """Save, then write as another sender (`account`: outbox.senders.Sender.value); its signature comes along."""
     row, form = find_outgoing(request.user, outgoing_id), DraftForm(request.POST)
-    account_id = request.POST.get("account", "")
     if not form.is_valid():
         return unreadable(request, form)
     row = _keep(request, row, form)
-    account = get_object_or_404(senders(request.user), pk=account_id if account_id.isdigit() else 0)
-    row = services.change_sender(user=request.user, draft=row, email_account=account)
+    wanted = find_sender(request.user, request.POST.get("account", "")[:40])
+    if wanted is None:
+        raise Http404
+    alias = wanted.address if wanted.is_alias else ""
+    row = services.change_sender(user=request.user, draft=row, email_account=wanted.email_account, from_address=alias)
     context = composer_context(request.user, row)
     told = _saved(row) | {name: context[name] for name in ("html", "limit", "free")}
     return answer(request, told, page_of(request, row))

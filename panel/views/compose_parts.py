@@ -21,6 +21,7 @@ from mail.pictures import MAX_BYTES, safe_picture
 from outbox import queries, services
 from outbox.letter_html import for_editor
 from outbox.models import OutgoingAttachment, OutgoingMessage, SendState
+from outbox.senders import written_by
 from outbox.services.files import size_limit
 from outbox.services.templates import TemplateFields
 from outbox.suggestions import suggest
@@ -143,7 +144,7 @@ def template(request: HttpRequest, outgoing_id: int, template_id: int) -> HttpRe
     row = get_object_or_404(queries.templates(request.user), pk=template_id)
     first = request.GET.get("to", "").strip().lower()[:320]
     contact = Contact.objects.filter(addresses__address=first).select_related("company").first() if first else None
-    sender = draft.email_account.address
+    sender = written_by(draft)[1]
     filled = services.fill_template(user=request.user, template=row, contact=contact, sender=sender)
     return JsonResponse({"subject": filled.subject, "html": filled.html, "missing": list(filled.missing)})
 

@@ -103,6 +103,8 @@ ROWS: dict[str, Row] = {
     "panel:why": ({"email_account_id": "email_account_id"}, "oooonnnl", "mmmmmmml"),
     "panel:why_import": ({"email_account_id": "email_account_id"}, "mmmmmmml", "nnnnnnnl"),
     "panel:why_try_again": ({"email_account_id": "email_account_id"}, "mmmmmmml", "rrrrnnnl"),
+    "panel:alias_add": ({"email_account_id": "email_account_id"}, "mmmmmmml", "rnnrnrnl"),
+    "panel:alias_remove": ({"email_account_id": "email_account_id", "alias_id": "unknown_id"}, "mmmmmmml", "rnnrnrnl"),
     "panel:sharing": ({"email_account_id": "email_account_id"}, "mmmmmmml", "rnnnnrnl"),
     "panel:sharing_remove": ({"email_account_id": "email_account_id", "share_id": "share_id"}, "mmmmmmml", "rnnnnrnl"),
     # People, companies, links

@@ -86,7 +86,7 @@ def make_world() -> World:
     names = {
         "thread_id": message.thread_id, "message_id": message.pk, "part_id": part.pk, "email_account_id": account.pk,
         "contact_id": contact.pk, "company_id": company.pk, "notification_id": notice.pk, "share_id": shares["see"].pk,
-        "setup_id": setup.pk, "invitation_id": 1, "unknown_uuid": uuid.uuid4(), "picture_token": _token(picture, owner),
+        "setup_id": setup.pk, "invitation_id": 1, "unknown_id": 999_999, "unknown_uuid": uuid.uuid4(), "picture_token": _token(picture, owner),
         "picture_id": picture.pk, **_written(owner, account),
     }  # fmt: skip
     clients = {role: Client() for role in ROLES}
