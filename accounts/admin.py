@@ -8,10 +8,12 @@ from __future__ import annotations
 from typing import Any
 
 from allauth.account.decorators import secure_admin_login
+from allauth.account.forms import ResetPasswordForm
+from allauth.account.models import EmailAddress
 from allauth.usersessions.models import UserSession
 from django.contrib import admin, messages
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
-from django.core.exceptions import ValidationError
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
@@ -34,11 +36,18 @@ admin.site.has_permission = may_enter  # type: ignore[method-assign]
 
 # Its pages show session keys: who reads one can be that person, and read their mail.
 admin.site.unregister(UserSession)
+# A second address of a person is a way in as them.
+admin.site.unregister(EmailAddress)
 
 
 @admin.register(User)
 class UserAdmin(DjangoUserAdmin):
-    """Users: name, address, rights."""
+    """Users: name, address, rights.
+
+    Who sets a person's password or address can sign in as them and read their mail; who joins a group reads what is
+    shared with it. So once a person has signed in, password and address are theirs alone (a link to choose a new
+    password can be sent), and nobody changes the own groups.
+    """
 
     list_display = ("username", "email", "name", "is_active", "is_mail_administrator", "is_staff", "last_login")
     list_filter = ("is_active", "is_mail_administrator", "is_staff", "groups")
@@ -52,6 +61,44 @@ class UserAdmin(DjangoUserAdmin):
     )
     add_fieldsets = ((None, {"fields": ("username", "email", "name", "usable_password", "password1", "password2")}),)
     readonly_fields = ("last_login", "date_joined")
+    actions = ("send_password_link",)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        if obj is None:
+            return self.readonly_fields
+        if obj.pk == request.user.pk:
+            return (*self.readonly_fields, "groups")
+        return (*self.readonly_fields, "email", "username") if is_theirs(obj) else self.readonly_fields
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        fieldsets = super().get_fieldsets(request, obj)
+        if obj is None or obj.pk == request.user.pk or not is_theirs(obj):
+            return fieldsets
+        return [
+            (name, {**options, "fields": tuple(field for field in options["fields"] if field != "password")})
+            for name, options in fieldsets
+        ]
+
+    def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> Any:  # noqa: A002 - Django's name
+        person = self.get_object(request, id)
+        if person is not None and person.pk != request.user.pk and is_theirs(person):
+            raise PermissionDenied
+        return super().user_change_password(request, id, form_url)
+
+    @admin.action(description=_("Send a link to choose a new password"))
+    def send_password_link(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+        sent = 0
+        for person in queryset.filter(is_active=True).exclude(email=""):
+            form = ResetPasswordForm(data={"email": person.email})
+            if form.is_valid():
+                form.save(request)
+                sent += 1
+        self.message_user(request, _("Links sent: %(count)d") % {"count": sent})
+
+
+def is_theirs(person: User) -> bool:
+    """Whether somebody signed in as this person already: from then on the way in belongs to them."""
+    return person.last_login is not None
 
 
 @admin.register(Invitation)

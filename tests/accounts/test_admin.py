@@ -9,7 +9,7 @@ from django.contrib import admin as django_admin
 from django.test import Client
 from django.urls import reverse
 
-from accounts.models import EmailAccount, Invitation
+from accounts.models import EmailAccount, Invitation, User
 from accounts.vault import store_secret
 from tests.factories import EmailAccountFactory, EmailAccountServerFactory, MessageFactory, UserFactory
 
@@ -81,3 +81,44 @@ def test_others_do_not_enter(client: Client) -> None:
 def test_no_mail_is_registered_in_the_admin() -> None:
     names = {model._meta.label for model in django_admin.site._registry}
     assert not names & {"mail.Message", "mail.MessageContent", "mail.Part", "mail.Thread", "accounts.Credential"}
+
+
+def _seen_person() -> User:
+    """Somebody who signed in already."""
+    person = UserFactory(email="greta@nordlys.example")
+    Client().force_login(person)
+    person.refresh_from_db()
+    return person
+
+
+def test_the_password_and_the_address_of_who_signed_in_already_are_theirs_alone(admin: Client) -> None:
+    person = _seen_person()
+    page = admin.get(reverse("admin:accounts_user_change", args=[person.pk])).content.decode()
+    assert 'name="email"' not in page and 'name="username"' not in page and "../password/" not in page
+    address = reverse("admin:auth_user_password_change", args=[person.pk])
+    new = {"usable_password": "true", "password1": "fjord-lantern-77", "password2": "fjord-lantern-77"}
+    assert admin.get(address).status_code == 403 and admin.post(address, new).status_code == 403
+    person.refresh_from_db()
+    assert not person.check_password("fjord-lantern-77")
+
+
+def test_a_person_who_never_signed_in_can_be_given_a_password(admin: Client) -> None:
+    person = UserFactory()
+    address = reverse("admin:auth_user_password_change", args=[person.pk])
+    new = {"usable_password": "true", "password1": "fjord-lantern-77", "password2": "fjord-lantern-77"}
+    assert admin.post(address, new).status_code == 302
+    person.refresh_from_db()
+    assert person.check_password("fjord-lantern-77")
+
+
+def test_an_administrator_sends_a_link_to_choose_a_new_password(admin: Client, mailoutbox: Any) -> None:
+    person = _seen_person()
+    chosen = {"action": "send_password_link", "_selected_action": [person.pk]}
+    admin.post(reverse("admin:accounts_user_changelist"), chosen)
+    assert [mail.to for mail in mailoutbox] == [["greta@nordlys.example"]]
+
+
+def test_an_administrator_does_not_join_a_group_by_themselves(admin: Client) -> None:
+    me = User.objects.get(is_superuser=True)
+    page = admin.get(reverse("admin:accounts_user_change", args=[me.pk])).content.decode()
+    assert 'name="groups"' not in page and 'name="email"' in page

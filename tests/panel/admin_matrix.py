@@ -7,7 +7,6 @@ from __future__ import annotations
 
 ADMIN_ROWS: dict[str, tuple[str, str]] = {
     "admin:/admin/(?P<url>.*)$": ("lllllnnl", "lllllnnl"),
-    "admin:/admin/account/emailaddress/<path:object_id>/": ("lllllrrl", "lllllrrl"),
     "admin:/admin/accounts/emailaccount/<path:object_id>/": ("lllllrrl", "lllllrrl"),
     "admin:/admin/accounts/invitation/<path:object_id>/": ("lllllrrl", "lllllrrl"),
     "admin:/admin/accounts/user/<path:object_id>/": ("lllllrrl", "lllllrrl"),
@@ -18,11 +17,6 @@ ADMIN_ROWS: dict[str, tuple[str, str]] = {
     "admin:/admin/providers/domainproposal/<path:object_id>/": ("lllllrrl", "lllllrrl"),
     "admin:/admin/providers/provider/<path:object_id>/": ("lllllrrl", "lllllrrl"),
     "admin:/admin/providers/providerdomain/<path:object_id>/": ("lllllrrl", "lllllrrl"),
-    "admin:account_emailaddress_add": ("lllllfol", "lllllfol"),
-    "admin:account_emailaddress_change": ("lllllfol", "lllllfol"),
-    "admin:account_emailaddress_changelist": ("lllllfol", "lllllfol"),
-    "admin:account_emailaddress_delete": ("lllllfol", "lllllfol"),
-    "admin:account_emailaddress_history": ("lllllfol", "lllllfol"),
     "admin:accounts_emailaccount_add": ("lllllffl", "lllllffl"),
     "admin:accounts_emailaccount_change": ("lllllfol", "lllllffl"),
     "admin:accounts_emailaccount_changelist": ("lllllfol", "lllllfol"),
@@ -44,7 +38,7 @@ ADMIN_ROWS: dict[str, tuple[str, str]] = {
     "admin:auth_group_changelist": ("lllllfol", "lllllfol"),
     "admin:auth_group_delete": ("lllllfol", "lllllfol"),
     "admin:auth_group_history": ("lllllfol", "lllllfol"),
-    "admin:auth_user_password_change": ("lllllfol", "lllllfol"),
+    "admin:auth_user_password_change": ("lllllffl", "lllllffl"),  # of somebody who signed in already
     "admin:autocomplete": ("lllllffl", "lllllmml"),
     "admin:contacts_company_add": ("lllllffl", "lllllffl"),
     "admin:contacts_company_change": ("lllllfol", "lllllffl"),
