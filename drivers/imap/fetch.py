@@ -141,13 +141,24 @@ class _Download:
         return self._connection.submit(b"UID", b"FETCH", uid_set, b"(UID BODY.PEEK[])", literal_cap=self._cap)
 
     def _deliver(self, batch: _Batch, pending: Answer) -> Iterator[RemoteMessage]:
-        answer = self._connection.wait(pending)
+        try:
+            answer = self._connection.wait(pending)
+        except errors.ServerUnreachable:  # what came whole is kept, so that a line that breaks often gets on
+            self._gather(pending)
+            yield from self._take_out(batch)
+            raise
         self._gather(answer)
         for copy in batch.copies:
             uid = copy.uid or 0
             if not answer.ok and uid not in self._pool:
                 self._one_alone(copy)
             raw = self._pool.pop(uid, None)
+            if raw is not None:
+                yield RemoteMessage(copy, raw)
+
+    def _take_out(self, batch: _Batch) -> Iterator[RemoteMessage]:
+        for copy in batch.copies:
+            raw = self._pool.pop(copy.uid or 0, None)
             if raw is not None:
                 yield RemoteMessage(copy, raw)
 

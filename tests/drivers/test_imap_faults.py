@@ -371,3 +371,17 @@ def test_a_blocked_address_is_said_so_without_a_packet():
     with pytest.raises(errors.ServerUnreachable) as caught:
         ImapDriver(server, Login("anna", "x")).open()
     assert caught.value.kind == "blocked"
+
+
+def test_what_came_whole_before_the_line_broke_is_given_out(filled):
+    with Proxy(filled.port) as proxy:
+        assert visit(filled, proxy) == RAWS[::-1]
+        whole = proxy.from_server
+    with Proxy(filled.port, Mischief(cut_after=whole - 300)) as proxy:
+        driver = ImapDriver(filled.address(timeout=2, port=proxy.port), filled.login())
+        given = []
+        with driver, pytest.raises(errors.ServerUnreachable):
+            keys = [copy.key for copy in driver.fetch_changes("INBOX", None, since=None, limit=10).added]
+            for message in driver.fetch_messages("INBOX", keys, whole_below=10_000_000):
+                given.append(message.raw)
+    assert given and given == RAWS[::-1][: len(given)] and len(given) < len(RAWS)
