@@ -377,11 +377,17 @@ def test_what_came_whole_before_the_line_broke_is_given_out(filled):
     with Proxy(filled.port) as proxy:
         assert visit(filled, proxy) == RAWS[::-1]
         whole = proxy.from_server
-    with Proxy(filled.port, Mischief(cut_after=whole - 300)) as proxy:
-        driver = ImapDriver(filled.address(timeout=2, port=proxy.port), filled.login())
+    partial = 0
+    for cut in range(whole - 2500, whole, 250):
         given = []
-        with driver, pytest.raises(errors.ServerUnreachable):
-            keys = [copy.key for copy in driver.fetch_changes("INBOX", None, since=None, limit=10).added]
-            for message in driver.fetch_messages("INBOX", keys, whole_below=10_000_000):
-                given.append(message.raw)
-    assert given and given == RAWS[::-1][: len(given)] and len(given) < len(RAWS)
+        with Proxy(filled.port, Mischief(cut_after=cut)) as proxy:
+            driver = ImapDriver(filled.address(timeout=2, port=proxy.port), filled.login())
+            try:
+                with driver:
+                    keys = [copy.key for copy in driver.fetch_changes("INBOX", None, since=None, limit=10).added]
+                    for message in driver.fetch_messages("INBOX", keys, whole_below=10_000_000):
+                        given.append(message.raw)
+            except errors.ServerUnreachable:
+                partial += 0 < len(given) < len(RAWS)
+        assert given == RAWS[::-1][: len(given)]
+    assert partial
