@@ -19,6 +19,10 @@ class Kind(models.TextChoices):
     PUSH_UNRELIABLE = "push_unreliable", _("New mail may come a little later")
     CHANGE_REFUSED = "change_refused", _("A mail server refused a change")
     LEDGER_DIFFERS = "ledger_differs", _("An email account does not add up")
+    SEND_FAILED = "send_failed", _("An email was not sent")
+    SEND_UNCERTAIN = "send_uncertain", _("An email was perhaps sent")
+    MAIL_RETURNED = "mail_returned", _("An email did not reach everybody")
+    DEADLINE = "deadline", _("Something ends on a known day")
     SHARED_WITH_YOU = "shared_with_you", _("A mailbox was shared with you")
 
 

@@ -10,7 +10,9 @@ from django.utils import timezone
 from accounts.models import EmailAccount, User
 from notifications.models import Kind, Notification
 
-QUESTIONS = frozenset({Kind.DOWNLOAD_QUESTION, Kind.SIGN_IN_AGAIN})  # kinds that wait for a person
+QUESTIONS = frozenset(  # kinds that wait for a person
+    {Kind.DOWNLOAD_QUESTION, Kind.SIGN_IN_AGAIN, Kind.SEND_FAILED, Kind.SEND_UNCERTAIN}
+)
 MAX_DATA = 2000  # characters kept of a hostile string
 
 

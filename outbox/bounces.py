@@ -22,6 +22,7 @@ from drivers.errors import DriverError, MessageGone
 from mail.bounces import MAX_RAW, Failure, Report, ReportKind, may_be_report, read_report
 from mail.models import CopyState, Message
 from outbox.models import BounceNote, OutgoingMessage, OutgoingRecipient
+from outbox.telling import tell_not_delivered
 
 log = structlog.get_logger(__name__)
 LOOK_BACK = timedelta(days=7)
@@ -147,13 +148,16 @@ def _mark(outgoing: OutgoingMessage, report: Report) -> None:
     State = OutgoingRecipient.State
     failures = {one.address: one for one in report.failures}
     sent_to = outgoing.recipients.filter(state__in=(State.ACCEPTED, State.WAITING))
-    for recipient in sent_to.filter(address_key__in=failures):
+    returned = list(sent_to.filter(address_key__in=failures))
+    for recipient in returned:
         failure = failures[recipient.address_key]
         recipient.state, recipient.decided_at = State.BOUNCED, timezone.now()
         recipient.said = f"{failure.status} {failure.said}".strip()[:500]
         recipient.save(update_fields=["state", "said", "decided_at"])
         if failure.is_permanent and outgoing.message_id in report.original_ids:  # nobody can forge that
             _invalidate(recipient.address_key, failure)
+    if returned:
+        tell_not_delivered(outgoing, outgoing.recipients.filter(state=State.BOUNCED), came_back=True)
 
 
 def _invalidate(address: str, failure: Failure) -> None:

@@ -31,6 +31,7 @@ from outbox.models import OutgoingMessage, OutgoingRecipient, SendState
 from outbox.policy import Trouble
 from outbox.senders import written_by
 from outbox.services.stopping import sending_stop
+from outbox.telling import tell
 
 log = structlog.get_logger(__name__)
 LIFE = timedelta(seconds=20)  # of a claim; a heartbeat renews it
@@ -100,6 +101,8 @@ def recover(row: OutgoingMessage) -> None:
         row.holder = ""
     row.due_at = None if row.state == SendState.FAILED else now
     row.save()
+    if row.state == SendState.FAILED:  # an uncertain one is looked up in Sent first
+        tell(row)
 
 
 def _renew(outgoing_id: int, holder: str) -> None:

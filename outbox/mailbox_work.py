@@ -25,6 +25,7 @@ from outbox.building import NotBuilt
 from outbox.marks import mark_original
 from outbox.models import OutgoingMessage, OutgoingRecipient, SendState, SentCopy
 from outbox.sent_copies import file_copy, find_sent
+from outbox.telling import close_question, tell
 
 log = structlog.get_logger(__name__)
 LIFE = timedelta(seconds=20)
@@ -59,7 +60,9 @@ def _looked_in_vain(row: OutgoingMessage, again: bool) -> None:
     due = None
     if again and looks < len(LOOKUPS):
         due = timezone.now() + timedelta(seconds=LOOKUPS[looks])
-    OutgoingMessage.objects.filter(pk=row.pk, state=SendState.UNCERTAIN).update(lookups=looks, due_at=due, rung_at=None)
+    still = OutgoingMessage.objects.filter(pk=row.pk, state=SendState.UNCERTAIN)
+    if still.update(lookups=looks, due_at=due, rung_at=None):
+        tell(row)
 
 
 @transaction.atomic
@@ -75,6 +78,7 @@ def found_in_sent(row: OutgoingMessage) -> None:
     locked.sent_at = locked.sent_at or locked.left_at or now
     locked.sent_copy, locked.server_due_at = SentCopy.WAITING, now
     locked.save()
+    close_question(locked)
 
 
 def work(outgoing_id: int) -> None:

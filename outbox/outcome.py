@@ -17,6 +17,7 @@ from drivers.errors import DriverError, SendRejected
 from drivers.types import SendReceipt
 from outbox.models import OutgoingMessage, OutgoingRecipient, SendState, SentCopy
 from outbox.policy import Action, Trouble, next_try, verdict
+from outbox.telling import tell, tell_not_delivered
 
 log = structlog.get_logger(__name__)
 State = OutgoingRecipient.State
@@ -27,7 +28,8 @@ ByAddress = Mapping[str, OutgoingRecipient]
 def _held(row: OutgoingMessage, holder: str) -> OutgoingMessage | None:
     """The row, locked, if this worker may still write its outcome."""
     states = (SendState.SENDING, SendState.UNCERTAIN)
-    return OutgoingMessage.objects.select_for_update().filter(pk=row.pk, state__in=states, holder=holder).first()
+    rows = OutgoingMessage.objects.select_for_update(of=("self",)).filter(state__in=states, holder=holder)
+    return rows.select_related("email_account__owner", "author").filter(pk=row.pk).first()
 
 
 def _decide(recipient: OutgoingRecipient, state: str, code: int, said: str) -> None:
@@ -103,6 +105,9 @@ def _conclude(held: OutgoingMessage, trouble: Trouble, said: str, retry_after: f
         if held.state == SendState.FAILED and not held.last_error_kind:
             held.last_error_kind = Trouble.REFUSED
     held.save()
+    tell(held)
+    if held.state == SendState.SENT:
+        tell_not_delivered(held, held.recipients.filter(state=State.REFUSED), came_back=False)
 
 
 @transaction.atomic
@@ -113,6 +118,7 @@ def not_built(row: OutgoingMessage, holder: str, why: str) -> None:
         held.state, held.due_at, held.holder, held.held_until = SendState.FAILED, None, "", None
         held.last_error_kind, held.last_error_said = Trouble.NOT_BUILT, why[:500]
         held.save()
+        tell(held)
 
 
 @transaction.atomic

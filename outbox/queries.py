@@ -67,10 +67,10 @@ def troubles_of(message_ids: list[int]) -> dict[int, list[OutgoingRecipient]]:
     return found
 
 
-def bounce_of(message_id: int) -> BounceNote | None:
-    """What the bounce reader found in a stored message (the caller may see it); None for an ordinary one."""
-    found = BounceNote.objects.filter(message=message_id).exclude(kind=BounceNote.Kind.NOTHING)
-    return found.select_related("outgoing").first()
+def bounces_among(message_ids: list[int]) -> dict[int, BounceNote]:
+    """What the bounce reader found in these stored messages (the caller may see them); ordinary ones are left out."""
+    found = BounceNote.objects.filter(message__in=message_ids).exclude(kind=BounceNote.Kind.NOTHING)
+    return {note.message_id: note for note in found.select_related("outgoing")}
 
 
 def templates(user: Any) -> QuerySet[Template]:

@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from notifications.models import Kind, Notification
+from panel.outgoing import troubles
 from panel.templatetags.panel import day_label
 
 
@@ -142,6 +143,37 @@ def _ledger_differs(row: Notification) -> Notice:
     return Notice(row, "circle-alert", _address(row), _("does not add up."), detail, "warn")
 
 
+def _send_failed(row: Notification) -> Notice:
+    subject = str(row.data.get("subject") or _("(no subject)"))
+    why = troubles().get(str(row.data.get("trouble", "")), "")
+    detail = f"{_('To %(names)s.') % {'names': row.data.get('to', '')}} {why} {_('Nothing is lost: it is kept here.')}"
+    url = _url("compose", row.data.get("outgoing", 0))
+    return Notice(row, "mail-warning", subject, _("was not sent."), detail, "danger", href=url, action=_("Look"))
+
+
+def _send_uncertain(row: Notification) -> Notice:
+    subject = str(row.data.get("subject") or _("(no subject)"))
+    detail = _(
+        "The connection broke after it was handed over, and it is not in the Sent folder. It is not sent again by itself:"
+        " say whether it arrived."
+    )
+    url = _url("compose", row.data.get("outgoing", 0))
+    return Notice(
+        row, "circle-question-mark", subject, _("was perhaps sent."), detail, "danger", href=url, action=_("Decide")
+    )
+
+
+def _mail_returned(row: Notification) -> Notice:
+    subject = str(row.data.get("subject") or _("(no subject)"))
+    addresses = row.data.get("addresses")
+    names = ", ".join(str(one) for one in addresses[:5]) if isinstance(addresses, list) else ""
+    came_back = _("It came back from %(names)s.") if row.data.get("came_back") else _("The server refused %(names)s.")
+    url = _url("compose", row.data.get("outgoing", 0))
+    return Notice(
+        row, "mail-warning", subject, _("did not reach everybody"), came_back % {"names": names}, "warn", href=url
+    )
+
+
 def _other(row: Notification) -> Notice:
     return Notice(row, "bell", _address(row), row.get_kind_display())
 
@@ -155,5 +187,8 @@ _SENTENCES = {
     Kind.SHARED_WITH_YOU.value: _shared_with_you,
     Kind.PUSH_UNRELIABLE.value: _push_unreliable,
     Kind.CHANGE_REFUSED.value: _change_refused,
+    Kind.SEND_FAILED.value: _send_failed,
+    Kind.SEND_UNCERTAIN.value: _send_uncertain,
+    Kind.MAIL_RETURNED.value: _mail_returned,
     Kind.LEDGER_DIFFERS.value: _ledger_differs,
 }

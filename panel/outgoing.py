@@ -53,7 +53,8 @@ class OutgoingRow:
         return self.message.state in queries.LOUD
 
 
-def _troubles() -> dict[str, str]:
+def troubles() -> dict[str, str]:
+    """Why an email was not sent, in a sentence: outbox.policy.Trouble → words."""
     return {
         Trouble.SIGN_IN: _(
             "The server does not accept the sign-in of this email account. Sign in again, then try again."
@@ -75,7 +76,7 @@ def _troubles() -> dict[str, str]:
 
 def story_of(row: OutgoingMessage) -> Story:
     """Where it stands, in words, with what can be done."""
-    why = _troubles().get(row.last_error_kind, "")
+    why = troubles().get(row.last_error_kind, "")
     if row.state == SendState.UNCERTAIN:
         return Story(
             _("Perhaps sent"),
@@ -162,7 +163,12 @@ def draft_count(user: Any, email_account_id: int | None) -> int:
 
 
 def note_troubles(messages: Sequence[Message]) -> None:
-    """Give sent messages `troubles`: recipients that were refused or whose mail came back. At most one query."""
+    """Give sent messages `troubles` (recipients that were refused or whose mail came back), reports `bounce`.
+
+    At most two queries.
+    """
     found = queries.troubles_of([one.pk for one in messages if one.is_outgoing])
+    reports = queries.bounces_among([one.pk for one in messages if not one.is_outgoing])
     for message in messages:
         message.troubles = found.get(message.pk, [])  # type: ignore[attr-defined]  # read by _message.html
+        message.bounce = reports.get(message.pk)  # type: ignore[attr-defined]

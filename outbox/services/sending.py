@@ -21,6 +21,7 @@ from outbox.limits import require_within_limits
 from outbox.models import OutgoingMessage, OutgoingRecipient, SendState, SentCopy
 from outbox.rights import lock_draft, lock_outgoing
 from outbox.services.stopping import sending_stop
+from outbox.telling import close_question
 
 UNDO_SECONDS = 10
 LATEST = timedelta(days=366)
@@ -105,6 +106,7 @@ def _to_draft(user: Any, row: OutgoingMessage) -> OutgoingMessage:
     row.server_due_at = timezone.now()
     row.save()
     row.recipients.all().delete()
+    close_question(row)
     return row
 
 
@@ -140,6 +142,7 @@ def _again(row: OutgoingMessage) -> OutgoingMessage:
     row.left_at = row.rung_at = None
     row.last_error_kind = row.last_error_said = ""
     row.save()
+    close_question(row)
     return row
 
 
@@ -187,4 +190,5 @@ def resolve_uncertain(*, user: Any, message: OutgoingMessage, outcome: Literal["
     row.sent_copy = SentCopy.WAITING
     row.server_due_at = now
     row.save()
+    close_question(row)
     return row

@@ -40,7 +40,7 @@ def test_a_delivery_failure_shows_at_the_mail_and_at_the_contact(desk: Desk, sen
     address = ContactAddress.objects.get(address="ida@customer.example")
     assert address.invalid_since is not None and "User unknown" in address.invalid_reason
     note = BounceNote.objects.get(outgoing=sent)
-    assert queries.bounce_of(note.message_id) == note and note.kind == "failed"
+    assert queries.bounces_among([note.message_id]) == {note.message_id: note} and note.kind == "failed"
     assert suggest(desk.user, "ida")[0].is_invalid
     assert bounces.clear_invalid("ida@customer.example") == 1
 
