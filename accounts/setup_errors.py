@@ -15,6 +15,7 @@ from drivers.errors import (
     AuthenticationFailed,
     CertificateInvalid,
     DriverError,
+    ExchangeBlocked,
     PermissionMissing,
     ProtocolDisabled,
     ServerBusy,
@@ -40,6 +41,8 @@ class Explanation:
 
 def kind_of(error: DriverError) -> str:
     """The kind that is kept in the row of a check or an email account."""
+    if isinstance(error, ExchangeBlocked):
+        return "exchange_blocked"
     if isinstance(error, ProtocolDisabled):
         return "imap_off"
     if isinstance(error, AuthenticationFailed):
@@ -100,6 +103,15 @@ def _imap_off(provider: Provider | None, host: str) -> Explanation:
     return Explanation(title, _nothing(), mend, link, _("Open its mail settings") if link else "")
 
 
+def _exchange_blocked(host: str) -> Explanation:
+    title = _("%(host)s does not let programs in by Exchange Web Services.") % {"host": host}
+    mend = _(
+        "Exchange Online is closing this way, organisation by organisation: go back, choose Microsoft 365, and sign in "
+        "on Microsoft's own page. On a server of one's own, its administrator allows EWS for this mailbox."
+    )
+    return Explanation(title, _nothing(), mend)
+
+
 def explain(
     kind: str,
     *,
@@ -112,8 +124,10 @@ def explain(
     detail = detail or {}
     if kind == "password":
         return _password(provider, host, direction)
-    if kind == "imap_off":
+    if kind in ("imap_off", "protocol_disabled"):
         return _imap_off(provider, host)
+    if kind == "exchange_blocked":
+        return _exchange_blocked(host)
     if kind == "certificate":
         title, mend = _certificate(str(detail.get("host") or host), str(detail.get("problem", "")))
         return Explanation(title, _("The password was not sent."), mend, is_server=True)

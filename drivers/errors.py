@@ -25,6 +25,10 @@ class ProtocolDisabled(AuthenticationFailed):
     """The login may be right, but the mailbox does not allow this protocol (IMAP switched off by its owner)."""
 
 
+class ExchangeBlocked(ProtocolDisabled):
+    """The organisation does not let this program in by EWS (HTTP 403, Exchange Online since 2026-10-01)."""
+
+
 class PermissionMissing(DriverError):
     """Signed in, but not allowed to do this (ACL, scope, another person's mailbox)."""
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from drivers.base import MailboxDriver, PushChannel, SendingDriver
 from drivers.ews.driver import EwsDriver
+from drivers.ews.push import EwsPushChannel
 from drivers.ews.sending import EwsSender
 from drivers.imap.driver import ImapDriver
 from drivers.imap.push import ImapPushChannel
@@ -15,7 +16,7 @@ from drivers.types import Login, ServerAddress
 MAILBOX_DRIVERS: dict[str, Callable[[ServerAddress, Login], MailboxDriver]] = {"imap": ImapDriver, "ews": EwsDriver}
 SENDING_DRIVERS: dict[str, Callable[[ServerAddress, Login | None], SendingDriver]] = {"smtp": SmtpDriver, "ews": EwsSender}
 
-PUSH_CHANNELS: dict[str, Callable[[ServerAddress, Login], PushChannel]] = {"imap": ImapPushChannel}
+PUSH_CHANNELS: dict[str, Callable[[ServerAddress, Login], PushChannel]] = {"imap": ImapPushChannel, "ews": EwsPushChannel}
 
 
 def open_mailbox(protocol: str, server: ServerAddress, login: Login) -> MailboxDriver:

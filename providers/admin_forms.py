@@ -7,8 +7,9 @@ from typing import Any
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
+from drivers.ews.address import endpoint_of
 from providers.domain_csv import MAX_CHARACTERS
-from providers.models import LoginFormat, ProviderDomain, ProviderServer, SecurityMode
+from providers.models import LoginFormat, Protocol, ProviderDomain, ProviderServer, SecurityMode
 from providers.server_rules import NewServer, server_errors
 from providers.services import clean_domain
 
@@ -82,6 +83,8 @@ class ServerForm(forms.ModelForm):
         for field, said in server_errors([server]).items():
             name = field.partition("-")[2]
             self.add_error(name if name in self.fields else None, said)
+        if server.protocol == Protocol.EWS and not self.errors.get("url"):
+            data["url"] = endpoint_of(server.url).url
         return data
 
 

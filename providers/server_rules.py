@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.utils.translation import gettext as _
 
 from base.net import MAIL_PORTS
 from base.net_addresses import ascii_host
+from drivers.ews.address import endpoint_of
 from providers.models import LoginFormat, Protocol, SecurityMode
 
 MAX_CA_BUNDLE = 64 * 1024  # characters
@@ -80,13 +80,16 @@ def address_errors(host: str, port: int | None, security: str) -> dict[str, str]
 
 
 def url_errors(url: str) -> dict[str, str]:
-    """Return a sentence for the field url of an Exchange server."""
+    """Return a sentence for the field url of an Exchange server: its host or its whole address."""
     try:
-        parts = urlsplit(url.strip())
-        is_good = parts.scheme == "https" and bool(ascii_host(parts.hostname or "")) and not parts.username
+        endpoint = endpoint_of(url)
+        is_good = bool(ascii_host(endpoint.host)) and (endpoint.is_encrypted or bool(settings.PRIVATE_NETWORKS))
     except ValueError:
         is_good = False
-    if is_good and len(url) <= 500:
+    if is_good:
         return {}
-    said = _("Write the whole address of the Exchange service, for example https://mail.example.org/EWS/Exchange.asmx.")
+    said = _(
+        "Write the host of the Exchange Server, or the whole address of its service, for example "
+        "https://mail.example.org/EWS/Exchange.asmx."
+    )
     return {"url": said}

@@ -16,6 +16,7 @@ from django.utils.text import slugify
 from django.utils.translation import gettext as _
 
 from base.addresses import normalise_domain
+from drivers.ews.address import endpoint_of
 from providers import loading
 from providers.catalogue import read_catalogue
 from providers.loading import Counts
@@ -198,7 +199,7 @@ def add_provider_with_servers(
             host=server.host.strip().lower().removesuffix("."),
             port=server.port,
             security=server.security,
-            url=server.url.strip(),
+            url=endpoint_of(server.url).url if server.protocol == Protocol.EWS else "",
             login_format=server.login_format,
             ca_bundle=server.ca_bundle,
         )

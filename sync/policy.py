@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from drivers import errors
+from drivers.oauth.errors import ApplicationRefused, SignInRevoked
 
 BACK_OFF = (15, 60, 120, 300, 900, 1800)  # seconds, by failures in a row
 SIGN_IN_TRIES = 3  # refusals in a row before a person is asked: one refusal may be the server's bad moment
@@ -24,6 +25,12 @@ def decide(error: errors.DriverError, failures: int) -> Action:
     """The action for this error after `failures` failures in a row (this one included)."""
     delay = float(BACK_OFF[min(max(failures, 1), len(BACK_OFF)) - 1])
     match error:
+        case SignInRevoked():  # the service has ended the grant: asking it again can change nothing
+            return Action("revoked", delay, asks_person=True)
+        case ApplicationRefused():  # an administrator's to mend; the grants of people go on afterwards
+            return Action("oauth_application", max(delay, 300.0))
+        case errors.ExchangeBlocked():
+            return Action("exchange_blocked", delay, asks_person=failures >= SIGN_IN_TRIES)
         case errors.ProtocolDisabled():
             return Action("protocol_disabled", delay, asks_person=failures >= SIGN_IN_TRIES)
         case errors.AuthenticationFailed():

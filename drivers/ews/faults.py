@@ -84,7 +84,7 @@ def http_error(response: Any) -> errors.DriverError | None:
     if status == 401:
         return errors.AuthenticationFailed("The server refused the sign-in.", server_said="HTTP 401")
     if status == 403:
-        return errors.ProtocolDisabled(TENANT_BLOCKS, server_said="HTTP 403")
+        return errors.ExchangeBlocked(TENANT_BLOCKS, server_said="HTTP 403")
     if status in (429, 503):
         return errors.ServerBusy("The server is busy.", retry_after=retry_after(response), server_said=f"HTTP {status}")
     if status in _REDIRECT:

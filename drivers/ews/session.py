@@ -6,6 +6,7 @@ library; no exception of exchangelib, requests or urllib3 leaves this module: on
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from contextlib import suppress
 from threading import Lock
@@ -64,6 +65,7 @@ class GuardedProtocol(Protocol):
         self.server_address = server
         self.login = login
         self.TIMEOUT = server.timeout
+        self.sockets: list[socket.socket] = []
         self.scheme = ""  # of the sign-in: ntlm, basic, bearer
         version = Version(build=EXCHANGE_2013_SP1, api_version=API_VERSION)
         super().__init__(
@@ -82,7 +84,7 @@ class GuardedProtocol(Protocol):
         session.trust_env = False
         session.adapters.clear()
         session.headers.update({**HEADERS, "User-Agent": AGENT})
-        session.mount(f"{prefix.partition('://')[0]}://", GuardedAdapter(self.server_address))
+        session.mount(f"{prefix.partition('://')[0]}://", GuardedAdapter(self.server_address, self.sockets))
         return session
 
     def create_session(self) -> Any:
@@ -201,6 +203,13 @@ class Session:
         if protocol is not None:
             with suppress(Exception):
                 protocol.close()
+
+    def abort(self) -> None:
+        """Cut the connection under whoever reads from it in another thread."""
+        protocol = self._protocol
+        for sock in list(protocol.sockets) if protocol is not None else ():
+            with suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
 
     def account(self) -> MailboxAccount:
         """For exchangelib's own services. Raises ServerUnreachable when closed."""

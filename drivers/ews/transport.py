@@ -8,6 +8,7 @@ cap and a deadline before anything parses it, and one with a document type is re
 from __future__ import annotations
 
 import logging
+import socket
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -80,15 +81,17 @@ class Answer(requests.Response):
 class GuardedAdapter(HTTPAdapter):
     """One connection, to the server's own address only."""
 
-    def __init__(self, server: ServerAddress, *, max_answer: int = MAX_ANSWER) -> None:
+    def __init__(self, server: ServerAddress, opened: list[socket.socket], *, max_answer: int = MAX_ANSWER) -> None:
+        """`opened` collects the sockets, so that another thread can cut them."""
         self._server = server
+        self._opened = opened
         self._max_answer = max_answer
         super().__init__(pool_connections=1, pool_maxsize=1, max_retries=0, pool_block=True)
 
     def init_poolmanager(self, connections: int, maxsize: int, block: bool = False, **kwargs: Any) -> None:
         """A pool whose connections are dialled by `base.net`."""
         self.poolmanager = PoolManager(num_pools=connections, maxsize=maxsize, block=block)
-        self.poolmanager.pool_classes_by_scheme = _pools(self._server)  # type: ignore[assignment]
+        self.poolmanager.pool_classes_by_scheme = _pools(self._server, self._opened)  # type: ignore[assignment]
 
     def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
         """No proxies. Raises ConnectionBlocked."""
@@ -126,7 +129,7 @@ def refuse_document_type(data: bytes) -> None:
         raise AnswerRefused
 
 
-def _pools(server: ServerAddress) -> dict[str, Any]:
+def _pools(server: ServerAddress, opened: list[socket.socket]) -> dict[str, Any]:
     """Pools by scheme. Each connection goes to `server` whatever it was told, so a redirect cannot lead elsewhere."""
     host = server.host
 
@@ -135,13 +138,18 @@ def _pools(server: ServerAddress) -> dict[str, Any]:
             raise net.ConnectionBlocked(asked)
         return net.Target(host, server.port, server.private_networks, server.timeout)
 
+    def kept(sock: socket.socket) -> socket.socket:
+        opened[:] = [one for one in opened if one.fileno() >= 0] + [sock]
+        return sock
+
     class Plain(HTTPConnection):
         def _new_conn(self) -> Any:
-            return net.dial(target(self.host, self.port), encrypted=False)
+            return kept(net.dial(target(self.host, self.port), encrypted=False))
 
     class Secure(HTTPSConnection):
         def connect(self) -> None:
-            self.sock = net.open_connection(target(self.host, self.port), security="ssl", ca_bundle=server.ca_bundle)
+            place = target(self.host, self.port)
+            self.sock = kept(net.open_connection(place, security="ssl", ca_bundle=server.ca_bundle))
             self.is_verified = True
 
     class PlainPool(HTTPConnectionPool):

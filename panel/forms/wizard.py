@@ -7,9 +7,11 @@ from typing import Any
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
+from accounts.servers import exchange_server
 from accounts.setup import ChosenServer
 from base.addresses import is_valid, normalise_address
 from providers.models import LoginFormat
+from providers.server_rules import MAX_CA_BUNDLE, url_errors
 
 SECURITY = {
     "imap": [("ssl", "SSL/TLS"), ("starttls", "STARTTLS"), ("none", _("None"))],
@@ -47,7 +49,12 @@ class ServersForm(forms.Form):
     """Servers typed in by somebody who may manage servers. Sending may be left out: then the mailbox only receives."""
 
     name = forms.CharField(max_length=120, label=_("Name"))
-    imap_host = forms.CharField(max_length=253)
+    kind = forms.ChoiceField(
+        choices=[("imap", _("IMAP and SMTP")), ("exchange", _("Exchange Server"))], initial="imap", required=False
+    )
+    ews_url = forms.CharField(max_length=500, required=False)
+    ca_bundle = forms.CharField(max_length=MAX_CA_BUNDLE, required=False, strip=True)
+    imap_host = forms.CharField(max_length=253, required=False)
     imap_port = forms.IntegerField(min_value=1, max_value=65535, initial=993)
     imap_security = forms.ChoiceField(choices=SECURITY["imap"], initial="ssl")
     smtp_host = forms.CharField(max_length=253, required=False)
@@ -69,8 +76,10 @@ class ServersForm(forms.Form):
             self.fields[f"{kind}_port"].error_messages |= {"invalid": words, "required": words}
             for validator in self.fields[f"{kind}_port"].validators:
                 validator.message = words  # type: ignore[attr-defined]
-        self.fields["imap_host"].error_messages["required"] = _("Type the name of the server.")
         self.fields["name"].error_messages["required"] = _("Give it a name.")
+        if self.data.get("kind") == "exchange":
+            for name in ("imap_port", "imap_security"):
+                self.fields[name].required = False
 
     def _host(self, field: str) -> str:
         host = self.cleaned_data[field].strip().strip("[]").rstrip(".").lower()
@@ -79,8 +88,31 @@ class ServersForm(forms.Form):
         return host
 
     def clean_imap_host(self) -> str:
-        """A host name without scheme or path."""
-        return self._host("imap_host")
+        """A host name without scheme or path; none is needed beside Exchange."""
+        host = self._host("imap_host")
+        if not host and not self._is_exchange():
+            raise forms.ValidationError(_("Type the name of the server."))
+        return host
+
+    def _is_exchange(self) -> bool:
+        return self.cleaned_data.get("kind") == "exchange"
+
+    def clean_ews_url(self) -> str:
+        """The whole address of the service, made of a host where only that was typed."""
+        url = str(self.cleaned_data["ews_url"])
+        if not self._is_exchange():
+            return ""
+        said = url_errors(url)
+        if said:
+            raise forms.ValidationError(said["url"])
+        return exchange_server(url).url
+
+    def clean_ca_bundle(self) -> str:
+        """PEM text of a private authority, or nothing."""
+        bundle = str(self.cleaned_data["ca_bundle"])
+        if bundle and "BEGIN CERTIFICATE" not in bundle:
+            raise forms.ValidationError(_("Paste the certificate of your own authority in PEM form, at most 64 KB."))
+        return bundle
 
     def clean_smtp_host(self) -> str:
         """A host name without scheme or path, or nothing."""
@@ -89,6 +121,9 @@ class ServersForm(forms.Form):
     def servers(self) -> tuple[ChosenServer, ...]:
         """What was typed, after is_valid()."""
         data = self.cleaned_data
+        if self._is_exchange():
+            login_format, bundle = data["login_format"], data["ca_bundle"]
+            return (exchange_server(data["ews_url"], login_format=login_format, ca_bundle=bundle),)
         kinds = ["imap"] + (["smtp"] if data["smtp_host"] else [])
         ports = {"imap": 993, "smtp": 587}
         return tuple(
@@ -98,6 +133,7 @@ class ServersForm(forms.Form):
                 port=data[f"{kind}_port"] or ports[kind],
                 security=data[f"{kind}_security"] or SECURITY[kind][0][0],
                 login_format=data["login_format"],
+                ca_bundle=data["ca_bundle"],
             )
             for kind in kinds
         )

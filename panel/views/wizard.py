@@ -119,8 +119,11 @@ def _typed(setup: MailboxSetup) -> dict[str, Any]:
     if not setup.provider_name:
         return known | {"imap_host": f"imap.{domain}", "smtp_host": f"smtp.{domain}"}
     for one in chosen(setup.servers):
-        known |= {f"{one.protocol}_{name}": getattr(one, name) for name in ("host", "port", "security")}
         known["login_format"] = one.login_format
+        if one.protocol == "ews":
+            known |= {"kind": "exchange", "ews_url": one.url, "ca_bundle": one.ca_bundle}
+            continue
+        known |= {f"{one.protocol}_{name}": getattr(one, name) for name in ("host", "port", "security")}
     return known
 
 
@@ -153,11 +156,11 @@ def _ring(setup: MailboxSetup, ids: list[int]) -> HttpResponseRedirect:
 
 
 def _is_possible(setup: MailboxSetup) -> bool:
-    """Whether a password opens this mailbox at all: not for OAuth-only providers, nor for Exchange yet."""
+    """Whether a password opens this mailbox at all: not for OAuth-only providers."""
     provider = setup.provider
     if provider and (not provider.allows_password or provider.access == "none"):
         return False
-    return any(server.protocol == "imap" for server in chosen(setup.servers))
+    return any(server.receives for server in chosen(setup.servers))
 
 
 def _password_context(setup: MailboxSetup, form: PasswordForm, must_name: bool) -> dict[str, Any]:
@@ -174,7 +177,7 @@ def _password_context(setup: MailboxSetup, form: PasswordForm, must_name: bool) 
         "hosts": hosts(setup),
         "is_possible": _is_possible(setup),
         "is_oauth_only": bool(provider and not provider.allows_password),
-        "is_exchange": not any(server.protocol == "imap" for server in servers),
+        "is_exchange": any(server.protocol == "ews" for server in servers),
         "wants_app_password": wants_app_password(setup),
         "app_password": app_password_hint(provider) if provider else None,
         "imap": imap_hint(provider) if provider and provider.is_imap_off_by_default else None,

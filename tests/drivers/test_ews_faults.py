@@ -77,7 +77,7 @@ def test_a_changed_password_is_an_authentication_failure(ews_server: EwsServer) 
 
 def test_a_tenant_that_blocks_ews_is_told_apart_from_a_wrong_password(ews_server: EwsServer) -> None:
     ews_server.troubles.append(Trouble("GetFolder", status=403))
-    with pytest.raises(errors.ProtocolDisabled) as caught:
+    with pytest.raises(errors.ExchangeBlocked) as caught:
         driver_of(ews_server).open()
     assert caught.value.server_said == "HTTP 403"
 

@@ -46,15 +46,19 @@ def test_exchangelib_synchronises_and_sends(ews_server: EwsServer, account: Acco
     assert recipients == ("ben@example.org",) and b"Subject: Hi" in raw
 
 
+SHAPE = "<m:ItemShape><t:BaseShape>IdOnly</t:BaseShape></m:ItemShape>"
+ONE = "<m:ItemIds><t:ItemId Id='a'/></m:ItemIds>"
+
+
 @pytest.mark.parametrize(
     "request_",
     [
-        "<m:GetItem><m:ItemIds><t:ItemId Id='a'/></m:ItemIds><m:ItemShape><t:BaseShape>IdOnly</t:BaseShape></m:ItemShape></m:GetItem>",
-        "<m:GetItem><m:ItemShape><t:BaseShape>Everything</t:BaseShape></m:ItemShape><m:ItemIds><t:ItemId Id='a'/></m:ItemIds></m:GetItem>",
-        "<m:GetItem><m:ItemShape><m:BaseShape>IdOnly</m:BaseShape></m:ItemShape><m:ItemIds><t:ItemId Id='a'/></m:ItemIds></m:GetItem>",
-        "<m:GetItem><m:ItemShape><t:BaseShape>IdOnly</t:BaseShape></m:ItemShape><m:ItemIds><t:ItemId/></m:ItemIds></m:GetItem>",
-        "<m:DeleteItem DeleteType='Gone'><m:ItemIds><t:ItemId Id='a'/></m:ItemIds></m:DeleteItem>",
-        "<m:SendItem SaveItemToFolder='true' Twice='true'><m:ItemIds><t:ItemId Id='a'/></m:ItemIds></m:SendItem>",
+        f"<m:GetItem>{ONE}{SHAPE}</m:GetItem>",
+        f"<m:GetItem>{SHAPE.replace('IdOnly', 'Everything')}{ONE}</m:GetItem>",
+        f"<m:GetItem>{SHAPE.replace('t:', 'm:')}{ONE}</m:GetItem>",
+        f"<m:GetItem>{SHAPE}<m:ItemIds><t:ItemId/></m:ItemIds></m:GetItem>",
+        f"<m:DeleteItem DeleteType='Gone'>{ONE}</m:DeleteItem>",
+        f"<m:SendItem SaveItemToFolder='true' Twice='true'>{ONE}</m:SendItem>",
     ],
 )
 def test_what_the_tables_do_not_allow_is_refused(request_: str) -> None:
