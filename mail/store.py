@@ -90,7 +90,8 @@ def _adopt(email_account: EmailAccount, items: Sequence[Incoming]) -> dict[int, 
         fitting = [
             found
             for found in candidates.get(item.parsed.digest, ())
-            if found.size == (item.copy.size or 0) and (item.copy.folder_id, item.copy.epoch) not in found.places
+            if (item.copy.folder_id, item.copy.epoch) not in found.places
+            and (found.size == (item.copy.size or 0) or (found.is_away and _says_the_same(found.message_id, item)))
         ]
         if len(fitting) == 1 and per_place[place] == 1:
             result[item.copy.pk] = fitting[0].message_id
@@ -103,6 +104,20 @@ class _Candidate:
     message_id: int
     size: int
     places: set[tuple[int, int]]
+    is_away: bool = True  # no copy of it is on the server now, as far as we know
+
+
+def _says_the_same(message_id: int, item: Incoming) -> bool:
+    """Another protocol counts other bytes for the same mail (and may make its source anew): then the text decides."""
+    text, html = _words(item.parsed.text), _words(item.parsed.html)
+    there = MessageContent.objects.filter(message=message_id).values_list("text", "html").first()
+    if there is None or not (text or html):
+        return False
+    return bool(text and text == _words(there[0])) or bool(html and html == _words(there[1]))
+
+
+def _words(text: str) -> str:
+    return " ".join(text.split())
 
 
 def _candidates(email_account: EmailAccount, digests: set[str]) -> Mapping[str, list[_Candidate]]:
@@ -114,10 +129,13 @@ def _candidates(email_account: EmailAccount, digests: set[str]) -> Mapping[str, 
     for pk, digest, size in found_rows:
         found[pk] = _Candidate(pk, size, set())
         by_digest[digest].append(found[pk])
-    for message_id, folder_id, epoch in Copy.objects.filter(message_id__in=found).values_list(
-        "message_id", "folder_id", "epoch"
+    copies = Copy.objects.filter(message_id__in=found)
+    for message_id, folder_id, epoch, missing, gone in copies.values_list(
+        "message_id", "folder_id", "epoch", "missing_since", "folder__gone_at"
     ):
         found[message_id].places.add((folder_id, epoch))
+        if missing is None and gone is None:
+            found[message_id].is_away = False
     return by_digest
 
 

@@ -12,6 +12,7 @@ from django.core.management import call_command
 from django.utils import timezone
 
 from accounts.models import EmailAccount
+from accounts.services.email_accounts import remove_email_account
 from drivers.types import FolderRole
 from mail.changes import set_flagged, set_read
 from mail.models import Copy, CopyState, Folder, Message, Part
@@ -23,6 +24,7 @@ from sync import parts, pipeline
 from tests.drivers.contract import ATTACHMENT, mail, mail_with_attachment
 from tests.outbox.conftest import _storage  # noqa: F401 - a fixture
 from tests.servers.ews import EwsServer, Trouble
+from tests.servers.poor import PoorServer
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(180)]
 ANNA = "anna@example.com"
@@ -177,3 +179,39 @@ def test_a_refused_recipient_fails_and_leaves_no_draft(monkeypatch: Any, ews_ser
     row = advanced(write(account, "nobody@example.org"))
     assert row.state == SendState.FAILED
     assert ews_server.outgoing == [] and ews_server.store.by_name("drafts").items == {}
+
+
+def of_imap(server: PoorServer) -> tuple[str, ...]:
+    """The words of `add_email_account` for the scripted IMAP server."""
+    place = server.address()
+    return ("--imap", f"{place.host}:{place.port}:{place.security.value}", "--username", server.login().user_name)
+
+
+@pytest.mark.parametrize("regenerates", [False, True])
+@pytest.mark.parametrize("ends_on", ["imap", "ews"])
+def test_a_mailbox_keeps_its_history_when_it_changes_its_protocol(
+    monkeypatch: Any, ews_server: EwsServer, poor_server: PoorServer, ends_on: str, regenerates: bool
+) -> None:
+    ews_server.regenerates = regenerates
+    mails = [mail(number, f"text of {number}") for number in range(8)] + [mail_with_attachment()]
+    moment = datetime.now(UTC).replace(microsecond=0) - timedelta(days=1)
+    for number, raw in enumerate(mails):
+        at = moment + timedelta(minutes=number)
+        ews_server.store.add(ews_server.store.by_name("inbox"), raw, received_at=at)
+        poor_server.add_message("INBOX", raw, received_at=at)
+    who = ("--user", "anna", "--create-user", "--address", ANNA, "--password-stdin", "--period", "everything")
+    ways = {"ews": ("secret", ("--ews", ews_server.url)), "imap": (poor_server.login().secret, of_imap(poor_server))}
+    for protocol in ("ews", "imap") if ends_on == "imap" else ("imap", "ews"):
+        password, words = ways[protocol]
+        monkeypatch.setattr("sys.stdin", io.StringIO(f"{password}\n"))
+        command("add_email_account", *who, *words)
+        account = EmailAccount.objects.get(address_key=ANNA)
+        for _run in range(2):
+            pipeline.run_once(account.pk)
+        if protocol != ends_on:
+            before = dict(Message.objects.values_list("message_id", "pk"))
+            remove_email_account(account, erase=False)
+    assert dict(Message.objects.values_list("message_id", "pk")) == before and Message.objects.count() == len(mails)
+    assert not Message.objects.exclude(gone_at=None, trashed_at=None).exists()
+    figures = command("mailbox_status", ANNA)
+    assert (figures["stored"], figures["pending"], figures["unaccounted"]) == (len(mails), 0, 0)
