@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 
 from django.conf import settings
@@ -16,8 +16,7 @@ from django.db.models.functions import Now
 
 from accounts.heart import Heart
 from accounts.models import ConnectionSlot, Credential, EmailAccount, EmailAccountServer
-from accounts.vault import read_secret
-from base.crypto import CryptoError
+from accounts.tokens import distrust, login_with
 from base.persistence import persist
 from base.process import holder_name, is_dead
 from drivers.base import MailboxDriver
@@ -44,12 +43,15 @@ def server_address(server: EmailAccountServer) -> ServerAddress:
 
 
 def login_of(email_account: EmailAccount, server: EmailAccountServer) -> Login:
-    """Who signs in. Raises AuthenticationFailed when no secret is kept or no key of the ring opens it."""
+    """Who signs in, with the password or a fresh token.
+
+    Raises AuthenticationFailed (no usable secret, or revoked), ServerUnreachable, ServerBusy, ApplicationRefused.
+    """
     try:
-        secret = read_secret(email_account.credential)
-    except (Credential.DoesNotExist, CryptoError) as error:
+        credential = email_account.credential
+    except Credential.DoesNotExist as error:
         raise AuthenticationFailed("no usable credential is kept") from error
-    return Login(server.user_name, secret, AuthKind(email_account.credential.kind))
+    return login_with(credential, server.user_name)
 
 
 def receiving_server(email_account: EmailAccount) -> EmailAccountServer:
@@ -95,8 +97,12 @@ def _renew(taken: ConnectionSlot) -> None:
 def mailbox(email_account: EmailAccount, *, purpose: str = "sync") -> Iterator[MailboxDriver]:
     """The mailbox, signed in, within the budget. Raises drivers.errors."""
     server = receiving_server(email_account)
-    with (
-        slot(email_account, purpose=purpose),
-        mailbox_driver(server.protocol, server_address(server), login_of(email_account, server)) as driver,
-    ):
+    with slot(email_account, purpose=purpose), ExitStack() as stack:
+        login = login_of(email_account, server)
+        try:
+            driver = stack.enter_context(mailbox_driver(server.protocol, server_address(server), login))
+        except AuthenticationFailed:
+            if login.kind is AuthKind.OAUTH2:
+                distrust(email_account.credential)
+            raise
         yield driver

@@ -291,3 +291,6 @@ class ConnectionSlot(models.Model):
 
     def __str__(self) -> str:
         return f"{self.purpose} {self.holder}"
+
+
+from accounts.oauth_models import GrantToRevoke, OAuthGrant, SignInAttempt  # noqa: E402, F401 - registered with the room

@@ -21,6 +21,7 @@ from drivers.errors import (
     ServerBusy,
     ServerUnreachable,
 )
+from drivers.oauth.errors import ApplicationRefused, SignInRevoked
 from providers.models import Provider
 
 
@@ -36,11 +37,16 @@ class Explanation:
     link: str = ""
     label: str = ""
     is_password: bool = False
+    is_sign_in: bool = False  # the next step is the service's sign-in page
     is_server: bool = False
 
 
 def kind_of(error: DriverError) -> str:
     """The kind that is kept in the row of a check or an email account."""
+    if isinstance(error, SignInRevoked):
+        return "revoked"
+    if isinstance(error, ApplicationRefused):
+        return "oauth_application"
     if isinstance(error, ExchangeBlocked):
         return "exchange_blocked"
     if isinstance(error, ProtocolDisabled):
@@ -96,6 +102,20 @@ def _password(provider: Provider | None, host: str, direction: str) -> Explanati
     return Explanation(title, _nothing(), mend, is_password=True)
 
 
+def _sign_in(kind: str, provider: Provider | None, host: str) -> Explanation:
+    """Trouble with a sign-in without a password."""
+    words = {"name": provider.name if provider else host}
+    if kind == "revoked":
+        title = _("%(name)s has ended this sign-in: it was taken back, or the password there was changed.") % words
+        return Explanation(title, _nothing(), _("Sign in again."), is_sign_in=True)
+    if kind == "oauth_application":
+        title = _("%(name)s no longer takes this installation's application, or its secret is over.") % words
+        return Explanation(title, _nothing(), _("An administrator mends it under Sign-in applications."))
+    title = _("%(name)s signed you in, but its mail server does not open this mailbox to you.") % words
+    mend = _("IMAP or SMTP may be switched off for it, or you have no right to it. Then sign in again.")
+    return Explanation(title, _nothing(), mend, is_sign_in=True)
+
+
 def _imap_off(provider: Provider | None, host: str) -> Explanation:
     title = _("IMAP is switched off for this mailbox.")
     mend = _("Switch IMAP on in the settings of the mail service, then try again.")
@@ -124,6 +144,8 @@ def explain(
     detail = detail or {}
     if kind == "password":
         return _password(provider, host, direction)
+    if kind in ("revoked", "oauth_application", "oauth_refused"):
+        return _sign_in(kind, provider, host)
     if kind in ("imap_off", "protocol_disabled"):
         return _imap_off(provider, host)
     if kind == "exchange_blocked":

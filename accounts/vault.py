@@ -6,9 +6,11 @@ import uuid
 from functools import cache
 
 from django.conf import settings
+from django.db import transaction
 
 from accounts.models import Credential, EmailAccount, MailboxSetup
 from base.crypto import KeyRing
+from providers.applications import rotate_applications
 
 
 @cache
@@ -41,6 +43,22 @@ def read_secret(credential: Credential) -> str:
     return key_ring().decrypt(credential.ciphertext, bound_to=_bound_to(credential.id)).decode()
 
 
+def change_secret(credential: Credential, secret: str) -> None:
+    """Put another secret into the same row (a rotated token); the caller holds its lock."""
+    credential.ciphertext = key_ring().encrypt(secret.encode(), bound_to=_bound_to(credential.id))
+    credential.save(update_fields=["ciphertext"])
+
+
+def seal(text: str, *, bound_to: str) -> str:
+    """A ciphertext for a row of another table of this room, bound to its name."""
+    return key_ring().encrypt(text.encode(), bound_to=bound_to)
+
+
+def unseal(ciphertext: str, *, bound_to: str) -> str:
+    """The text of `seal`. Raises base.crypto.CryptoError."""
+    return key_ring().decrypt(ciphertext, bound_to=bound_to).decode()
+
+
 def move_candidate(setup: MailboxSetup, email_account: EmailAccount) -> None:
     """After a successful sign-in the candidate replaces the working secret (same row, so its binding stays)."""
     candidate = Credential.objects.get(setup=setup)
@@ -53,10 +71,10 @@ def move_candidate(setup: MailboxSetup, email_account: EmailAccount) -> None:
 def rotate() -> int:
     """Encrypt every secret anew with the first key; returns how many changed."""
     changed = 0
-    for credential in Credential.objects.iterator():
-        if key_ring().needs_rotation(credential.ciphertext):
-            secret = read_secret(credential)
-            credential.ciphertext = key_ring().encrypt(secret.encode(), bound_to=_bound_to(credential.id))
-            credential.save(update_fields=["ciphertext"])
-            changed += 1
-    return changed
+    for credential_id in Credential.objects.values_list("pk", flat=True):
+        with transaction.atomic():  # locked: a token that is renewed meanwhile must not be put back
+            credential = Credential.objects.select_for_update().filter(pk=credential_id).first()
+            if credential is not None and key_ring().needs_rotation(credential.ciphertext):
+                change_secret(credential, read_secret(credential))
+                changed += 1
+    return changed + rotate_applications()

@@ -104,7 +104,21 @@ SHARED: tuple[Any, ...] = (
     structlog.processors.format_exc_info,
 )
 OTHERS = ("django", "django.server", "celery", "uvicorn", "uvicorn.error")  # their handlers go, ours is at the root
-QUIET = ("kombu", "amqp", "asyncio", "imapclient", "urllib3", "requests_oauthlib", "oauthlib", "msal", "google", "PIL", "celery", "uvicorn", "django.request")
+QUIET = (
+    "kombu",
+    "amqp",
+    "asyncio",
+    "imapclient",
+    "urllib3",
+    "requests_oauthlib",
+    "oauthlib",
+    "msal",
+    "google",
+    "PIL",
+    "celery",
+    "uvicorn",
+    "django.request",
+)
 
 
 def configure(wanted: Mapping[str, Any]) -> None:

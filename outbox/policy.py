@@ -10,9 +10,11 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from drivers import errors
+from drivers.oauth.errors import ApplicationRefused, SignInRevoked
 
 MINUTES = (1, 3, 5, 10, 15, 30, 60, 60, 120, 120, 240)  # between tries; the last one repeats
 GIVE_UP = timedelta(hours=48)  # after *Send*, RFC 5321 4.5.4.1 speaks of days; a person waits no longer
+MENDED_BY_A_PERSON = 300.0  # seconds between looks whether somebody has signed in again
 SIGN_IN_TRIES = 3  # an outage of the identity provider looks like a wrong password
 
 
@@ -60,6 +62,8 @@ def verdict(error: errors.DriverError, attempts: int) -> Verdict:
         if error.is_temporary:
             return Verdict(Action.RETRY, Trouble.DEFERRED)
         return Verdict(Action.FAIL, Trouble.TOO_LARGE if error.code == 552 else Trouble.REFUSED)
+    if isinstance(error, SignInRevoked | ApplicationRefused):  # waits for a person; no server is asked meanwhile
+        return Verdict(Action.RETRY, Trouble.SIGN_IN, MENDED_BY_A_PERSON)
     if isinstance(error, errors.ServerBusy):
         return Verdict(Action.RETRY, Trouble.BUSY, error.retry_after)
     if isinstance(error, errors.AuthenticationFailed | errors.PermissionMissing):

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 from django.urls import NoReverseMatch, reverse
+from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from notifications.models import Kind, Notification
 from panel.outgoing import troubles
 from panel.templatetags.panel import day_label
+from providers.deadlines import DEADLINES
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +181,33 @@ def _other(row: Notification) -> Notice:
     return Notice(row, "bell", _address(row), row.get_kind_display())
 
 
+def _deadline(row: Notification) -> Notice:
+    """Something ends on a known day (notifications.radar)."""
+    on = date.fromisoformat(str(row.data.get("on", "")) or "1970-01-01")
+    words = {"day": date_format(on), "name": str(row.data.get("name", ""))}
+    if row.data.get("what") == "secret":
+        detail = (
+            _("Sign-ins with it stop on %(day)s. Make a new secret there and enter it here; no mail is lost.") % words
+        )
+        link = str(row.data.get("link", ""))
+        url = reverse("admin:providers_oauthapplication_change", args=[link]) if link else ""
+        return Notice(
+            row, "key-round", words["name"], _("has a client secret that expires."), detail, "warn", url, _("Look")
+        )
+    deadline = next((one for one in DEADLINES if one.key == words["name"]), None)
+    if deadline is not None:
+        detail = f"{deadline.title} {deadline.mend}"
+        return Notice(
+            row, "calendar-clock", _address(row), _("is affected on %(day)s.") % words, detail, "warn",
+            href=_url("sign_in_again", row.email_account_id), action=_("Sign in again"),
+        )  # fmt: skip
+    return Notice(
+        row, "key-round", _address(row), _("needs a new sign-in by %(day)s.") % words,
+        _("Its service lets the present one end. Until then everything goes on."), "warn",
+        href=_url("sign_in_again", row.email_account_id), action=_("Sign in again"),
+    )  # fmt: skip
+
+
 _SENTENCES = {
     Kind.DOWNLOAD_QUESTION.value: _download_question,
     Kind.SIGN_IN_AGAIN.value: _sign_in_again,
@@ -187,6 +217,7 @@ _SENTENCES = {
     Kind.SHARED_WITH_YOU.value: _shared_with_you,
     Kind.PUSH_UNRELIABLE.value: _push_unreliable,
     Kind.CHANGE_REFUSED.value: _change_refused,
+    Kind.DEADLINE.value: _deadline,
     Kind.SEND_FAILED.value: _send_failed,
     Kind.SEND_UNCERTAIN.value: _send_uncertain,
     Kind.MAIL_RETURNED.value: _mail_returned,

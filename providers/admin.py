@@ -17,40 +17,14 @@ from django.urls import URLPattern, path
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from providers import admin_views
+from providers import admin_views, oauth_admin  # noqa: F401 - registers itself
 from providers.admin_forms import DomainForm, ProviderForm, ServerForm
+from providers.admin_rights import ServerManagersOnly
 from providers.models import DomainProposal, DomainSource, ProposalState, Provider, ProviderDomain, ProviderServer
 from providers.queries import uses_of
 from providers.services import approve_proposal, delete_provider, reject_proposal, remove_domain
 
 MAX_INLINE_DOMAINS = 100  # rows of one form; more are edited in their own list
-
-
-class ServerManagersOnly:
-    """Every right is the one right: to manage mail servers."""
-
-    def _may(self, request: HttpRequest) -> bool:
-        return bool(getattr(request.user, "may_manage_servers", False) and request.user.is_active)
-
-    def has_module_permission(self, request: HttpRequest) -> bool:
-        """Return whether the room is shown at all."""
-        return self._may(request)
-
-    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Return whether rows may be seen."""
-        return self._may(request)
-
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Return whether rows may be added."""
-        return self._may(request)
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Return whether rows may be changed."""
-        return self._may(request)
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Return whether rows may be deleted."""
-        return self._may(request)
 
 
 class ServerInline(ServerManagersOnly, admin.TabularInline):

@@ -213,3 +213,25 @@ class DomainProposal(models.Model):
 
     def __str__(self) -> str:
         return f"{self.domain} → {self.provider}"
+
+
+from providers.oauth_models import ApplicationKind, Audience, OAuthApplication  # noqa: E402 - they refer to the above
+
+__all__ = [
+    "Access",
+    "AppPassword",
+    "ApplicationKind",
+    "Audience",
+    "DomainMatch",
+    "DomainProposal",
+    "DomainSource",
+    "LoginFormat",
+    "OAuthApplication",
+    "ProposalState",
+    "Protocol",
+    "Provider",
+    "ProviderDomain",
+    "ProviderKind",
+    "ProviderServer",
+    "SecurityMode",
+]

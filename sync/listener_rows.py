@@ -19,7 +19,7 @@ from django.utils import timezone
 from accounts.connections import SLOT_LIFE, login_of, receiving_server, server_address
 from accounts.models import AccountState, ConnectionSlot, EmailAccount, EmailAccountServer
 from base.process import is_dead
-from drivers.errors import AuthenticationFailed
+from drivers.errors import DriverError
 from drivers.registry import PUSH_CHANNELS
 from drivers.types import Login, ServerAddress
 from mail.models import Copy, Message
@@ -152,7 +152,7 @@ def where(ids: Iterable[int]) -> dict[int, Where | None]:
         server = receiving_server(account)
         try:
             login = login_of(account, server)
-        except AuthenticationFailed:
+        except DriverError:  # no usable secret, or its renewal is not to be had now: polled meanwhile
             found[account.pk] = None
             continue
         found[account.pk] = Where(account.pk, server.protocol, server_address(server), login)

@@ -18,6 +18,7 @@ from accounts.models import Credential, MailboxSetup, SetupCheck
 from accounts.services.finish import settle
 from accounts.setup import CheckKind, CheckState, ChosenServer, chosen, user_name_for
 from accounts.setup_errors import detail_of, kind_of
+from accounts.tokens import login_with
 from accounts.vault import read_secret
 from base.addresses import clean_line
 from base.crypto import CryptoError
@@ -81,6 +82,8 @@ def run_check(check_id: int) -> None:
         result: dict[str, Any] = {"state": CheckState.OK, "error_kind": "", "server_said": "", "detail": _facts(report)}
     except DriverError as error:
         kind = "no_password" if isinstance(error, _NoPassword) else kind_of(error)
+        if kind == "password" and Credential.objects.filter(setup=check.setup, kind="oauth2").exists():
+            kind = "oauth_refused"
         result = {
             "state": CheckState.FAILED,
             "error_kind": kind,
@@ -105,7 +108,8 @@ def _report(check: SetupCheck) -> CheckReport:
     setup = check.setup
     server = _server_of(check)
     try:
-        secret = read_secret(Credential.objects.get(setup=setup))
+        credential = Credential.objects.get(setup=setup)
+        secret = "" if credential.kind == AuthKind.OAUTH2 else read_secret(credential)
     except (Credential.DoesNotExist, CryptoError) as error:
         raise _NoPassword from error
     address = ServerAddress(
@@ -118,7 +122,8 @@ def _report(check: SetupCheck) -> CheckReport:
         url=server.url,
         mailbox=setup.address,
     )
-    login = Login(user_name_for(server, setup.address, setup.user_name), secret, AuthKind.PASSWORD)
+    user_name = user_name_for(server, setup.address, setup.user_name)
+    login = login_with(credential, user_name) if not secret else Login(user_name, secret, AuthKind.PASSWORD)
     driver = sending_driver if check.kind == CheckKind.SEND else mailbox_driver
     return driver(server.protocol, address, login).check()
 

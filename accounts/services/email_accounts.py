@@ -13,6 +13,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from accounts.models import AccountState, Credential, EmailAccount, EmailAccountShare, Period, ShareLevel, User
+from accounts.oauth_revoke import plan_revocation
 from accounts.setup import since_for
 from base.addresses import clean_line
 
@@ -101,8 +102,10 @@ def request_sync(email_account: EmailAccount) -> bool:
 @transaction.atomic
 def remove_email_account(email_account: EmailAccount, *, erase: bool) -> None:
     """Stop for good; its secret goes at once. Without `erase` its mail stays readable; with it the row says *erasing*
-    and mail.erase deletes everything in slices. Nothing on the mail server is changed.
+    and mail.erase deletes everything in slices. Nothing on the mail server is changed; a sign-in without a password is
+    taken back at its service, where it has an endpoint for that.
     """
+    plan_revocation(email_account)
     Credential.objects.filter(email_account=email_account).delete()
     email_account.state = AccountState.ERASING if erase else AccountState.REMOVED
     email_account.is_default_sender = False

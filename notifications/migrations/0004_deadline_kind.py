@@ -4,15 +4,31 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('notifications', '0003_ledger_kind'),
+        ("notifications", "0003_ledger_kind"),
     ]
 
     operations = [
         migrations.AlterField(
-            model_name='notification',
-            name='kind',
-            field=models.CharField(choices=[('download_question', 'Download the emails?'), ('sign_in_again', 'Sign in again'), ('sync_trouble', 'Receiving has stopped'), ('download_done', 'Download finished'), ('domain_proposal', 'A domain waits for approval'), ('push_unreliable', 'New mail may come a little later'), ('change_refused', 'A mail server refused a change'), ('ledger_differs', 'An email account does not add up'), ('send_failed', 'An email was not sent'), ('send_uncertain', 'An email was perhaps sent'), ('mail_returned', 'An email did not reach everybody'), ('deadline', 'Something ends on a known day'), ('shared_with_you', 'A mailbox was shared with you')], max_length=24),
+            model_name="notification",
+            name="kind",
+            field=models.CharField(
+                choices=[
+                    ("download_question", "Download the emails?"),
+                    ("sign_in_again", "Sign in again"),
+                    ("sync_trouble", "Receiving has stopped"),
+                    ("download_done", "Download finished"),
+                    ("domain_proposal", "A domain waits for approval"),
+                    ("push_unreliable", "New mail may come a little later"),
+                    ("change_refused", "A mail server refused a change"),
+                    ("ledger_differs", "An email account does not add up"),
+                    ("send_failed", "An email was not sent"),
+                    ("send_uncertain", "An email was perhaps sent"),
+                    ("mail_returned", "An email did not reach everybody"),
+                    ("deadline", "Something ends on a known day"),
+                    ("shared_with_you", "A mailbox was shared with you"),
+                ],
+                max_length=24,
+            ),
         ),
     ]

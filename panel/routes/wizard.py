@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from panel.views import wizard, wizard_check
+from panel.views import wizard, wizard_check, wizard_oauth
 
 _RUN = "email-accounts/new/<uuid:setup_id>/"
 
@@ -11,6 +11,10 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path(_RUN + "service/", wizard.service, name="wizard_service"),
     path(_RUN + "server/", wizard.server, name="wizard_server"),
     path(_RUN + "password/", wizard.password, name="wizard_password"),
+    path(_RUN + "sign-in/", wizard_oauth.leave, name="wizard_sign_in"),
+    path(_RUN + "sign-in/other/", wizard_oauth.as_other, name="wizard_as_other"),
+    path(_RUN + "sign-in/application/", wizard_oauth.as_application, name="wizard_as_application"),
+    path("oauth/<slug:key>/callback/", wizard_oauth.callback, name="oauth_callback"),
     path(_RUN + "check/", wizard_check.check, name="wizard_check"),
     path(_RUN + "check/steps/", wizard_check.steps, name="wizard_steps"),
     path(_RUN + "retry/", wizard_check.retry, name="wizard_retry"),

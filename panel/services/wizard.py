@@ -104,6 +104,8 @@ def receipts(setup: MailboxSetup, page: str) -> list[Receipt]:
         found.append(Receipt(_("Provider"), provider_name(setup), url, another, why))
     if page in ("check", "done"):
         kind = _("App password") if wants_app_password(setup) else _("Password")
+        if getattr(getattr(setup, "candidate", None), "kind", "") == "oauth2":
+            kind = _("Without a password")
         found.append(Receipt(_("Sign-in"), kind, page_url("password", setup), "" if page == "done" else _("Change")))
     return found
 

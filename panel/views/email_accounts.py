@@ -13,13 +13,13 @@ from django.views.decorators.http import require_POST
 
 from accounts import services
 from accounts.models import AccountState, EmailAccount
+from accounts.oauth_revoke import page_of_applications
 from accounts.queries import account_for_settings, own_account
 from mail.folders import set_followed
 from mail.tasks import erase_email_account
 from panel.forms.email_accounts import EmailAccountForm
 from panel.services.account_page import account_page, message_count
 from panel.services.doorbell import ring
-from panel.services.signature import clean_signature
 from panel.services.wizard import answered
 from panel.views.wizard import get_or_post
 from sync.tasks import refresh_folders, sync_email_account
@@ -60,9 +60,7 @@ def email_account(request: HttpRequest, email_account_id: int) -> HttpResponse:
 
 
 def _save(account: EmailAccount, data: dict[str, Any]) -> None:
-    services.change_signature(
-        account, display_name=data["display_name"], signature_html=clean_signature(data["signature_html"])
-    )
+    services.change_signature(account, display_name=data["display_name"], signature_html=data["signature_html"])
     services.change_download(account, period=data["period"], auto_download=data["auto_download"])
     services.change_touching(account, is_read_only=data["is_read_only"])
     services.change_sending(account, can_send=data["can_send"], is_default_sender=data["is_default_sender"])
@@ -130,7 +128,8 @@ def remove(request: HttpRequest, email_account_id: int) -> HttpResponse:
     account = owned(request, email_account_id)
     count = message_count(request.user, account)  # type: ignore[arg-type]
     if request.method != "POST":
-        return render(request, "settings/remove.html", {"account": account, "message_count": count})
+        context = {"account": account, "message_count": count, "sign_in_page": page_of_applications(account)}
+        return render(request, "settings/remove.html", context)
     erase = request.POST.get("act") == "erase"
     services.remove_email_account(account, erase=erase)
     answered(account)

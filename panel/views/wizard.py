@@ -23,6 +23,7 @@ from accounts.shares import accounts_with_right
 from panel.forms.wizard import AddressForm, PasswordForm, ServersForm
 from panel.services.doorbell import ring
 from panel.services.wizard import hosts, next_url, page_url, provider_name, receipts, wants_app_password
+from panel.services.wizard_oauth import sign_in_of
 from panel.tasks import check_server
 from providers.hints import access_hint, app_password_hint, imap_hint
 from providers.queries import mail_services
@@ -146,7 +147,9 @@ def password(request: HttpRequest, setup_id: UUID) -> HttpResponse:
             form.add_error("password", str(error))
         else:
             return _ring(setup, ids)
-    return card(request, "password", _password_context(setup, form, must_name))
+    context = _password_context(setup, form, must_name)
+    context["sign_in"] = sign_in_of(setup, request.GET.get("told", "")[:40])
+    return card(request, "password", context)
 
 
 def _ring(setup: MailboxSetup, ids: list[int]) -> HttpResponseRedirect:

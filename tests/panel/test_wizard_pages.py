@@ -248,7 +248,7 @@ def test_a_provider_that_takes_no_passwords_is_told_honestly(client: Client, use
     ProviderDomainFactory(domain="outlook.example", provider=made)
     page = begin(client, "kim@outlook.example")
     text = client.get(page).content.decode()
-    assert "does not accept passwords" in text and 'type="password"' not in text
+    assert "takes no passwords from mail programs" in text and 'type="password"' not in text
     assert client.post(page, {"password": RIGHT}).status_code == 200
     assert not Credential.objects.exists()
 

@@ -27,7 +27,7 @@ from outbox import services
 from outbox.services.templates import TemplateFields
 from outbox.types import DraftFields, NewFile
 from panel.views.bodies import PART_SALT, PART_STEP
-from providers.models import DomainProposal
+from providers.models import DomainProposal, OAuthApplication
 from tests.factories import (
     CompanyFactory,
     ContactFactory,
@@ -100,6 +100,7 @@ def _administered(colleague: Any) -> None:
     provider = ProviderFactory()
     ProviderDomainFactory(domain="post.example", provider=provider)
     DomainProposal.objects.create(domain="learnt.example", provider=provider, proposed_by=colleague)
+    OAuthApplication.objects.create(name="Our post", key="post", kind="oidc", client_id="x", issuer="https://127.0.0.1")
     Group.objects.create(name="Night shift")
     EmailAddress.objects.create(user=colleague, email=colleague.email, primary=True, verified=True)
     Authenticator.objects.create(user=colleague, type=Authenticator.Type.TOTP, data={"secret": "kept elsewhere"})

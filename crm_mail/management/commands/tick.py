@@ -11,11 +11,14 @@ from django.core.management.base import BaseCommand, CommandParser
 from django.db import Error, connection
 from kombu.exceptions import OperationalError as QueueAway
 
+from accounts.oauth_revoke import has_grants_to_revoke
 from accounts.services import forget_abandoned_setups, requeue_stuck_checks
+from accounts.tasks import revoke_grants
 from linking.past import is_past_mail_linked
 from linking.tasks import link_past_mail
 from mail.erase import accounts_to_erase
 from mail.tasks import erase_email_account
+from notifications import radar
 from outbox import bounces
 from outbox import schedule as sending
 from outbox import tasks as sending_tasks
@@ -82,4 +85,7 @@ def beat(count: int) -> None:
         erase_trash()
         trim_cache()
         bounces.trust_again()
+        if has_grants_to_revoke():
+            revoke_grants.delay()
+        radar.look()
         forget_leftovers()
