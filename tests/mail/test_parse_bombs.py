@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from dataclasses import make_dataclass
 
 import pytest
 
@@ -101,8 +102,6 @@ def test_what_even_the_helper_cannot_read_is_unreadable(monkeypatch: pytest.Monk
 
 
 def test_left_out_parts_survive_the_helper() -> None:
-    from dataclasses import make_dataclass  # noqa: PLC0415
-
     part = make_dataclass("part", ["id", "content_type", "size", "file_name", "content_id", "disposition"])
     raw = b"X-Long: " + b"a" * 300_000 + b"\n\nhi"
     message = parse_safely(raw, left_out=[part("2", "image/png", 7, "a.png", "", "inline")])
