@@ -23,6 +23,10 @@ _DATA = re.compile(
 )
 _IMAGE = re.compile(r"(?is)<img\b[^>]{0,20000}>")
 _SOURCE = re.compile(r"(?is)(\bsrc\s*=\s*)([\"'])(.*?)\2")
+_REMOTE = re.compile(r"(?i)\s*https?://")
+KEPT = "data-remote"  # a picture of the web in the editor: its address, which nothing loads
+BLANK = "data:image/gif;base64,R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7"
+_KEPT = re.compile(rf'(?i)\s*\b{KEPT}="([^"]{{1,10000}})"')
 _ADDED = re.compile(r' (?:target="_blank"|referrerpolicy="no-referrer"|rel="noopener noreferrer")')
 
 
@@ -44,13 +48,14 @@ def clean_written(html: str) -> str:
     return _ADDED.sub("", cleaned).strip()
 
 
-def clean_quote(html: str, content_ids: Mapping[str, str]) -> str:
-    """Return an original's HTML fit to be quoted: remote pictures kept as links to their host only, cid: mapped anew.
+def clean_quote(html: str, content_ids: Mapping[str, str], *, keeps_remote: bool = False) -> str:
+    """Return an original's HTML fit to be quoted, cid: mapped anew.
 
-    `content_ids`: old content id → new one. Pictures of the web are taken out: a quote must fetch nothing, here or there.
+    `content_ids`: old content id → new one. Pictures of the web are taken out of an answer: it must fetch nothing, here or
+    there. A forwarded mail keeps them (`keeps_remote`); here nothing loads them (`for_editor`).
     """
     urls = {old: f"cid:{new}" for old, new in content_ids.items()}
-    return _ADDED.sub("", sanitize_html(html, allow_remote=False, part_urls=urls).html).strip()
+    return _ADDED.sub("", sanitize_html(html, allow_remote=keeps_remote, part_urls=urls).html).strip()
 
 
 def used_content_ids(html: str) -> set[str]:
@@ -107,11 +112,14 @@ def data_pictures(html: str, domain: str) -> tuple[str, list[Picture]]:
 def for_editor(html: str, urls: Mapping[str, str]) -> str:
     """Return the HTML as the editor shows it: cid: pictures by their URL (content id → URL of ours), the id kept aside.
 
-    Inverse: `from_editor`. Pictures without a URL stay cid: and are not shown.
+    Inverse: `from_editor`. Pictures without a URL stay cid: and are not shown. Pictures of the web are kept aside, too, so
+    that no browser loads them while one writes (the CSP of the page allows none either, backgrounds included).
     """
 
     def image(match: re.Match[str]) -> str:
         source = _SOURCE.search(match[0])
+        if source and _REMOTE.match(unescape(source[3])):
+            return f'{match[0][: source.start()]}src="{BLANK}" {KEPT}="{source[3]}"{match[0][source.end() :]}'
         if not source or not source[3].lower().startswith("cid:"):
             return match[0]
         url = urls.get(unescape(source[3][4:]).strip("<>"))
@@ -127,6 +135,10 @@ def from_editor(html: str, content_ids: Mapping[str, str]) -> str:
 
     def image(match: re.Match[str]) -> str:
         source = _SOURCE.search(match[0])
+        remote = _KEPT.search(match[0])
+        if source and remote and _REMOTE.match(unescape(remote[1])):
+            rest = f'{match[0][: source.start()]}src="{remote[1]}"{match[0][source.end() :]}'
+            return _KEPT.sub("", rest)
         cid = content_ids.get(unescape(source[3])) if source else None
         if not source or not cid:
             return match[0]

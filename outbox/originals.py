@@ -1,6 +1,7 @@
 """A stored message as the original of an answer: what `outbox.replies` needs of it, its quote and the parts that go along.
 
-Reads rows only. Invariant: a quote is cleaned without remote content, so opening a reply fetches nothing.
+Reads rows only. Invariant: the quote of an answer is cleaned without remote content; a forwarded mail keeps it, and no page
+of ours loads it.
 """
 
 from __future__ import annotations
@@ -76,7 +77,8 @@ def carried_parts(message: Message, kind: str, time_zone: str = "UTC") -> tuple[
         files += [_file(part, "") for part in parts if part.content_id not in pictures]
     if kind == "draft":
         return (_own_body(content.html, new_ids), content.text), files
-    body = clean_quote(content.html, new_ids) if content.html else text_to_html(content.text)
+    keeps = kind == "forward"  # whoever gets it decides about the pictures of the web; here nothing loads them
+    body = clean_quote(content.html, new_ids, keeps_remote=keeps) if content.html else text_to_html(content.text)
     original = original_of(message, time_zone)
     return (replies.quote_html(original, body, kind), replies.quote_text(original, content.text, kind)), files
 

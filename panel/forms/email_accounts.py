@@ -8,7 +8,7 @@ from django import forms
 
 from accounts.models import EmailAccount, Period, ShareLevel
 from mail.models import Folder
-from panel.services.signature import MAX_SIGNATURE
+from panel.services.signature import MAX_SIGNATURE, SignatureRefused, made_new
 
 
 class EmailAccountForm(forms.Form):
@@ -23,6 +23,13 @@ class EmailAccountForm(forms.Form):
     has_folders = forms.BooleanField(required=False)  # the tree was on the page
     can_send = forms.BooleanField(required=False)
     is_default_sender = forms.BooleanField(required=False)
+
+    def clean_signature_html(self) -> str:
+        """The signature as it is kept: cleaned, its pictures made new."""
+        try:
+            return made_new(self.cleaned_data["signature_html"])
+        except SignatureRefused as error:
+            raise forms.ValidationError(str(error)) from None
 
     def __init__(self, *args: Any, email_account: EmailAccount, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

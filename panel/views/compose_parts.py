@@ -165,8 +165,8 @@ def keep_template(request: HttpRequest) -> HttpResponse:
 @require_POST
 @says_no
 def remove_template(request: HttpRequest, template_id: int) -> HttpResponse:
-    """Delete a template of one's own."""
-    services.delete_template(
-        user=request.user, template=get_object_or_404(queries.templates(request.user), pk=template_id)
-    )
-    return answer(request, {"removed": template_id}, reverse("panel:inbox"))
+    """Delete a template of one's own; what it held is told, so that it can be put back."""
+    row = get_object_or_404(queries.templates(request.user), pk=template_id)
+    kept = {"name": row.name, "subject": row.subject, "html": row.html, "isShared": row.owner_id is None}
+    services.delete_template(user=request.user, template=row)
+    return answer(request, {"removed": template_id, "template": kept}, reverse("panel:inbox"))

@@ -7,6 +7,7 @@ const CLEAN = {
   FORBID_TAGS: ["style", "form", "input", "button", "textarea", "select", "option", "iframe", "object", "embed", "svg", "math", "video", "audio", "link", "meta", "base", "dialog"],
   FORBID_ATTR: ["id", "name", "srcset", "autofocus", "contenteditable", "popover", "hx-get", "hx-post"],
   ALLOW_DATA_ATTR: false,
+  ADD_ATTR: ["data-remote"], // a picture of the web, kept aside by the server: nothing loads it here
   ALLOWED_URI_REGEXP: /^(?:(?:https?|mailto|tel|cid):|[^a-z]|[a-z+.-]+(?:[^a-z+.\-:]|$))/i, // DOMPurify's own, fewer schemes
 };
 
@@ -37,6 +38,7 @@ export class Editor {
     this.text.before(this.root);
     this.squire = new Squire(this.root, { sanitizeToDOMFragment: clean, didError: () => {} });
     this.setHTML(this.html.value);
+    this.tellRemote();
     this.setPlain(this.flag.dataset.plain === "1");
     this.squire.addEventListener("input", changed);
     this.squire.addEventListener("pathChange", () => this.showState());
@@ -98,6 +100,11 @@ export class Editor {
     this.focus();
   }
 
+  /** Says once that pictures of the web are in the text and not loaded. */
+  tellRemote() {
+    note("remote", this.root.querySelector("img[data-remote]") ? say("remote") : "", { tone: "plain" });
+  }
+
   /** Into the form's own fields. */
   keep() {
     if (!this.isPlain) this.html.value = this.squire.getHTML();
@@ -130,6 +137,23 @@ export class Editor {
     this.changed();
   }
 
+  insertText(text) {
+    if (this.isPlain) this.text.setRangeText(text, this.text.selectionStart, this.text.selectionEnd, "end");
+    else {
+      this.squire.focus();
+      this.squire.insertPlainText(text, true);
+    }
+    this.changed();
+  }
+
+  /** What is written, as HTML, also in plain-text mode. */
+  asHTML() {
+    if (!this.isPlain) return this.squire.getHTML();
+    const box = document.createElement("div");
+    box.textContent = this.text.value;
+    return `<div>${box.innerHTML.replaceAll("\n", "<br>")}</div>`;
+  }
+
   picture(url, name) {
     if (this.isPlain) return;
     this.squire.insertImage(url, { alt: name });
@@ -139,6 +163,7 @@ export class Editor {
   openQuote({ html, text }) {
     if (this.isPlain) this.text.value = `${this.text.value.trimEnd()}\n\n${text}`;
     else this.setHTML(`${this.squire.getHTML()}<div><br></div>${html}`);
+    this.tellRemote();
     this.changed();
   }
 
@@ -217,15 +242,4 @@ export class Editor {
       document.querySelector(`[data-tool=${tool}]`).setAttribute("aria-pressed", String(this.squire.hasFormat(tag)));
     }
   }
-}
-
-/** A template, filled in by the server for the first recipient. */
-export async function useTemplate(editor, url, to) {
-  const answer = await fetch(`${url}?to=${encodeURIComponent(to)}`, { headers: { Accept: "application/json" } });
-  if (!answer.ok) return;
-  const filled = await answer.json();
-  editor.insert(filled.html);
-  const subject = document.getElementById("subject-line");
-  if (!subject.value && filled.subject) subject.value = filled.subject;
-  note("template", filled.missing.length ? say("missing", filled.missing.join(", ")) : "");
 }

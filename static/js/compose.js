@@ -1,9 +1,10 @@
 // The composer: keeps what is typed (two seconds after the last key, and when the page goes), sends, closes.
 // Invariant: text leaves this page only into a saved draft; what could not be saved stays in this browser until it is.
-import { Editor, useTemplate } from "./compose-editor.js";
+import { Editor } from "./compose-editor.js";
 import { Files } from "./compose-files.js";
 import { tell } from "./compose-framed.js";
 import { People } from "./compose-people.js";
+import { Templates } from "./compose-templates.js";
 import { note, say } from "./compose-words.js";
 
 const QUIET = 2000; // ms without a key before a draft is saved
@@ -25,6 +26,7 @@ let running = null;
 const people = Object.fromEntries(["to", "cc", "bcc"].map((name) => [name, new People(document.querySelector(`[data-line=${name}]`), composer.dataset.people, changed)]));
 const files = new Files({ composer, token, changed: touched, placed: (url, name) => editor.picture(url, name) });
 const editor = new Editor({ changed, pictures: (found) => files.inline(found) });
+new Templates({ editor, post, firstTo: () => people.to.pairs[0]?.[1] ?? "", changed });
 const quote = form.elements.quote; // absent, or the checkbox
 
 function touched() {
@@ -218,7 +220,12 @@ form.addEventListener("submit", (event) => {
   else send();
 });
 form.addEventListener("input", (event) => event.target.matches("[name=subject]") && changed());
-form.addEventListener("keydown", (event) => event.key === "Enter" && event.target.matches("[name=subject]") && (event.preventDefault(), editor.focusStart()));
+form.addEventListener("keydown", (event) => {
+  if (event.key !== "Enter" || !event.target.matches("input[name=subject], #later-at")) return; // Enter in a field sends nothing
+  event.preventDefault();
+  if (event.target.name === "subject") editor.focusStart();
+  else form.querySelector("[data-later-at]").click();
+});
 quote?.addEventListener("change", () => {
   composer.dataset.quote = quote.checked ? "on" : "off";
   changed();
@@ -239,10 +246,6 @@ composer.addEventListener("click", async (event) => {
     window.top.location.assign(button.href);
   } else if ("togglePlain" in dataset) editor.togglePlain();
   else if ("signature" in dataset) editor.signature(dataset.signature && document.getElementById(dataset.signature));
-  else if (dataset.template) {
-    await useTemplate(editor, dataset.template, people.to.pairs[0]?.[1] ?? "");
-    changed();
-  } else if (dataset.keepTemplate) keepTemplate(dataset.keepTemplate);
   else if ("openQuote" in dataset) openQuote(button);
 });
 document.addEventListener("keydown", (event) => {
@@ -261,20 +264,6 @@ async function openQuote(button) {
   document.getElementById("quote-line").remove();
   changed();
   editor.focusStart();
-}
-
-async function keepTemplate(url) {
-  const name = document.getElementById("template-name").value.trim();
-  if (!name) return document.getElementById("template-name").focus();
-  editor.keep();
-  const data = new FormData();
-  data.set("name", name);
-  data.set("subject", form.elements.subject.value);
-  data.set("html", form.elements.html.value);
-  if (document.getElementById("template-shared")?.checked) data.set("is_shared", "1");
-  const told = await post(url, data).catch(() => ({}));
-  if (told.ok) document.getElementById("templates").open = false;
-  note("template", told.ok ? say("template_kept", told.name) : told.error ?? say("send_failed"), { tone: told.ok ? "ok" : "danger" });
 }
 
 const account = form.elements.account;

@@ -11,6 +11,8 @@ for (const box of document.querySelectorAll(".tree input[type=checkbox]")) {
   });
 }
 
+const WIDEST = 480; // pixels of a signature's picture
+
 const source = document.querySelector("[data-signature]");
 if (source) {
   const editor = document.createElement("div");
@@ -38,4 +40,39 @@ if (source) {
     document.execCommand(button.dataset.command, false, value);
     keep();
   });
+  const field = tools.querySelector("[data-signature-picture]");
+  field.addEventListener("change", () => {
+    if (field.files[0]) place(field.files[0]);
+    field.value = "";
+  });
+  editor.addEventListener("paste", (event) => {
+    const file = [...(event.clipboardData?.files ?? [])].find((one) => one.type.startsWith("image/"));
+    if (!file) return;
+    event.preventDefault();
+    place(file);
+  });
+
+  /** A picture, at most WIDEST wide, where the cursor is; every mail carries it, so it is made small here. */
+  async function place(file) {
+    const bitmap = await createImageBitmap(file).catch(() => null);
+    if (!bitmap) return;
+    const scale = Math.min(1, WIDEST / bitmap.width);
+    const canvas = document.createElement("canvas");
+    canvas.width = Math.max(1, Math.round(bitmap.width * scale));
+    canvas.height = Math.max(1, Math.round(bitmap.height * scale));
+    canvas.getContext("2d").drawImage(bitmap, 0, 0, canvas.width, canvas.height);
+    const picture = document.createElement("img");
+    picture.src = canvas.toDataURL(file.type === "image/jpeg" ? "image/jpeg" : "image/png", 0.88);
+    picture.alt = file.name.replace(/\.[^.]*$/, "");
+    picture.width = canvas.width;
+    picture.height = canvas.height;
+    const selection = window.getSelection();
+    const range = selection.rangeCount && editor.contains(selection.anchorNode) ? selection.getRangeAt(0) : null;
+    if (range) {
+      range.deleteContents();
+      range.insertNode(picture);
+      range.collapse(false);
+    } else editor.append(picture);
+    keep();
+  }
 }
