@@ -6,6 +6,7 @@ whether it is there already, so a crash between filing and writing it down files
 
 from __future__ import annotations
 
+import contextlib
 from datetime import timedelta
 
 import structlog
@@ -22,6 +23,7 @@ from drivers.errors import DriverError, FolderGone
 from mail.models import Folder
 from outbox import server_drafts
 from outbox.building import NotBuilt
+from outbox.kept_here import keep_here
 from outbox.marks import mark_original
 from outbox.models import OutgoingMessage, OutgoingRecipient, SendState, SentCopy
 from outbox.sent_copies import file_copy, find_sent
@@ -129,6 +131,8 @@ def _without_mailbox(row: OutgoingMessage) -> None:
         return
     values: dict[str, object] = {"server_due_at": None}
     if row.sent_at is not None:
+        keep_here(row)
+        mark_original(row)
         values |= {"sent_copy": SentCopy.UNAVAILABLE, "copy_error": "send-only"}
     OutgoingMessage.objects.filter(pk=row.pk).update(**values)
 
@@ -144,6 +148,8 @@ def _after_sending(driver: MailboxDriver, row: OutgoingMessage, holder: str) -> 
     if row.sent_copy == SentCopy.WAITING:  # a server that files by itself has not done so yet
         _try_later(row, "")
         return
+    if row.sent_copy == SentCopy.UNAVAILABLE:
+        keep_here(row)
     mark_original(row)
     server_drafts.remove(driver, row)
     done = OutgoingMessage.objects.filter(pk=row.pk)
@@ -178,4 +184,6 @@ def _try_later(row: OutgoingMessage, why: str) -> None:
         values["server_due_at"] = None
         if row.sent_copy == SentCopy.WAITING:
             values["sent_copy"] = SentCopy.UNAVAILABLE
+            with contextlib.suppress(NotBuilt, DriverError):
+                keep_here(row)
     OutgoingMessage.objects.filter(pk=row.pk).update(**values)
