@@ -16,6 +16,7 @@ from drivers.errors import (
     CertificateInvalid,
     DriverError,
     ExchangeBlocked,
+    ExchangeElsewhere,
     PermissionMissing,
     ProtocolDisabled,
     ServerBusy,
@@ -49,6 +50,8 @@ def kind_of(error: DriverError) -> str:
         return "oauth_application"
     if isinstance(error, ExchangeBlocked):
         return "exchange_blocked"
+    if isinstance(error, ExchangeElsewhere):
+        return "exchange_elsewhere"
     if isinstance(error, ProtocolDisabled):
         return "imap_off"
     if isinstance(error, AuthenticationFailed):
@@ -66,6 +69,8 @@ def detail_of(error: DriverError) -> dict[str, Any]:
     """Facts for the sentence: the certificate's host and problem."""
     if isinstance(error, CertificateInvalid):
         return {"host": error.host, "problem": error.problem}
+    if isinstance(error, ExchangeElsewhere):
+        return {"host": error.host, "url": error.url}
     return {}
 
 
@@ -123,6 +128,12 @@ def _imap_off(provider: Provider | None, host: str) -> Explanation:
     return Explanation(title, _nothing(), mend, link, _("Open its mail settings") if link else "")
 
 
+def _exchange_elsewhere(host: str, url: str) -> Explanation:
+    title = _("Autodiscover says that another server has this mailbox: %(host)s.") % {"host": host}
+    mend = _("If that is right, go back and give %(place)s as the service address.") % {"place": url or host}
+    return Explanation(title, _("The password was not sent there."), mend, is_server=True)
+
+
 def _exchange_blocked(host: str) -> Explanation:
     title = _("%(host)s does not let programs in by Exchange Web Services.") % {"host": host}
     mend = _(
@@ -150,6 +161,8 @@ def explain(
         return _imap_off(provider, host)
     if kind == "exchange_blocked":
         return _exchange_blocked(host)
+    if kind == "exchange_elsewhere":
+        return _exchange_elsewhere(str(detail.get("host", "")), str(detail.get("url", "")))
     if kind == "certificate":
         title, mend = _certificate(str(detail.get("host") or host), str(detail.get("problem", "")))
         return Explanation(title, _("The password was not sent."), mend, is_server=True)

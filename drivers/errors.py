@@ -29,6 +29,15 @@ class ExchangeBlocked(ProtocolDisabled):
     """The organisation does not let this program in by EWS (HTTP 403, Exchange Online since 2026-10-01)."""
 
 
+class ExchangeElsewhere(DriverError):
+    """Autodiscover names another `host` (its service `url`, "" where unknown): a person confirms it before a password goes there."""
+
+    def __init__(self, message: str = "", *, host: str = "", url: str = "") -> None:
+        super().__init__(message, server_said=url or host)
+        self.host = host[:253]
+        self.url = url[:500]
+
+
 class PermissionMissing(DriverError):
     """Signed in, but not allowed to do this (ACL, scope, another person's mailbox)."""
 

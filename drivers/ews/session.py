@@ -9,8 +9,10 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from threading import Lock
 from typing import Any
+from urllib.parse import urlsplit
 
 import requests
 import requests_ntlm
@@ -26,15 +28,14 @@ from exchangelib.version import EXCHANGE_2013_SP1, Version
 from requests.auth import AuthBase, HTTPBasicAuth
 
 from drivers.errors import DriverError
+from drivers.ews import autodiscover
 from drivers.ews.address import ntlm_name
 from drivers.ews.faults import Refused, blocked, http_error, translate, unreadable
-from drivers.ews.transport import GuardedAdapter
+from drivers.ews.transport import open_session
 from drivers.ews.wire import Element
 from drivers.types import AuthKind, Login, ServerAddress
 
-AGENT = "CRM-Mail"
 API_VERSION = "Exchange2013_SP1"  # understood by every server that is in support
-HEADERS = {"Content-Type": "text/xml; charset=utf-8", "Accept-Encoding": "gzip, deflate"}
 
 
 class BearerAuth(AuthBase):
@@ -80,21 +81,17 @@ class GuardedProtocol(Protocol):
 
     def raw_session(self, prefix: str, *_args: Any, **_options: Any) -> requests.Session:  # type: ignore[override]
         """A session that knows one way only."""
-        session = requests.Session()
-        session.trust_env = False
-        session.adapters.clear()
-        session.headers.update({**HEADERS, "User-Agent": AGENT})
-        session.mount(f"{prefix.partition('://')[0]}://", GuardedAdapter(self.server_address, self.sockets))
-        return session
+        return open_session(self.server_address, self.sockets)
 
     def create_session(self) -> Any:
         """A session signed in the way the server wants."""
         session: Any = self.raw_session(self.service_endpoint)
-        session.auth = self._auth()
+        session.auth = self.auth()
         session.session_id, session.usage_count = 0, 0
         return session
 
-    def _auth(self) -> AuthBase | None:
+    def auth(self) -> AuthBase | None:
+        """The sign-in, as requests takes it."""
         secret = self.login.secret
         if self.login.kind is AuthKind.OAUTH2:
             return BearerAuth(secret)
@@ -178,15 +175,29 @@ class Session:
 
     def open(self) -> None:
         """Find out how the server wants one to sign in. Nothing of the login is sent. Raises drivers.errors."""
-        protocol = protocol_for(self.server, self.login)
+        protocol = self._protocol_at(self.server)
+        if urlsplit(self.server.url).path.lower().startswith(autodiscover.PATH):
+            found = self._discovered(protocol)
+            protocol = self._protocol_at(replace(self.server, url=found.url))
+        self._protocol = protocol
+        self._account = MailboxAccount(self.address, protocol, impersonate=self.server.impersonate)
+
+    def _protocol_at(self, server: ServerAddress) -> GuardedProtocol:
+        protocol = protocol_for(server, self.login)
         try:
             self.schemes = _offered(protocol)
             protocol.scheme = self.schemes[0] if self.schemes else ""
         except BaseException:
             protocol.close()
             raise
-        self._protocol = protocol
-        self._account = MailboxAccount(self.address, protocol, impersonate=self.server.impersonate)
+        return protocol
+
+    def _discovered(self, protocol: GuardedProtocol) -> autodiscover.Found:
+        """The service that this host's Autodiscover names; the secret goes to this host only."""
+        try:
+            return autodiscover.ask(self.server, self.login, protocol.auth())
+        finally:
+            protocol.close()
 
     def next_scheme(self) -> bool:
         """Sign in another way that the server offers; False when there is none."""

@@ -22,7 +22,9 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from base import net
 from drivers.types import ServerAddress
 
+AGENT = "CRM-Mail"
 MAX_ANSWER = 96 * 1024 * 1024  # bytes of one answer, decompressed
+MAX_DISCOVERY = 1024 * 1024  # bytes of an answer of Autodiscover
 MAX_STEPS = 20  # an answer may take so many times the timeout of a step
 _CHUNK = 256 * 1024
 
@@ -117,6 +119,21 @@ class GuardedAdapter(HTTPAdapter):
         answer.patience = self._server.timeout * MAX_STEPS
         answer.is_standing = stream and answer.status_code == 200
         return answer
+
+
+def open_session(
+    server: ServerAddress, opened: list[socket.socket] | None = None, *, max_answer: int = MAX_ANSWER
+) -> requests.Session:
+    """A session that knows one way only: to `server`."""
+    session = requests.Session()
+    session.trust_env = False
+    session.adapters.clear()
+    session.headers.update(
+        {"Content-Type": "text/xml; charset=utf-8", "Accept-Encoding": "gzip, deflate", "User-Agent": AGENT}
+    )
+    adapter = GuardedAdapter(server, [] if opened is None else opened, max_answer=max_answer)
+    session.mount(f"{server.url.partition('://')[0]}://", adapter)
+    return session
 
 
 def refuse_document_type(data: bytes) -> None:

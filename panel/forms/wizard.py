@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts.servers import exchange_server
 from accounts.setup import ChosenServer
 from base.addresses import is_valid, normalise_address
+from providers.discovery.autodiscover import find_exchange
 from providers.models import LoginFormat
 from providers.server_rules import MAX_CA_BUNDLE, url_errors
 
@@ -100,7 +101,7 @@ class ServersForm(forms.Form):
     def clean_ews_url(self) -> str:
         """The whole address of the service, made of a host where only that was typed."""
         url = str(self.cleaned_data["ews_url"])
-        if not self._is_exchange():
+        if not self._is_exchange() or not url:  # none: Autodiscover is asked
             return ""
         said = url_errors(url)
         if said:
@@ -117,6 +118,21 @@ class ServersForm(forms.Form):
     def clean_smtp_host(self) -> str:
         """A host name without scheme or path, or nothing."""
         return self._host("smtp_host")
+
+    def discover(self, address: str) -> bool:
+        """Fill a service address that was left empty in by Autodiscover; False with an error where it names none."""
+        if not self._is_exchange() or self.cleaned_data["ews_url"]:
+            return True
+        found = find_exchange(address, ca_bundle=self.cleaned_data["ca_bundle"])
+        if found is not None and not found.is_online:
+            self.cleaned_data["ews_url"] = found.url
+            return True
+        if found is not None:
+            said = _("This mailbox is on Microsoft 365: go back and choose that service.")
+        else:
+            said = _("Autodiscover names no Exchange Server for this address: type the address of its service.")
+        self.add_error("ews_url", said)
+        return False
 
     def servers(self) -> tuple[ChosenServer, ...]:
         """What was typed, after is_valid()."""

@@ -106,7 +106,7 @@ def server(request: HttpRequest, setup_id: UUID) -> HttpResponse:
     if setup.stage == Stage.DONE or setup.is_again:
         return redirect(next_url(setup))
     form = ServersForm(request.POST or None, initial=_typed(setup))
-    if request.method == "POST" and form.is_valid():
+    if request.method == "POST" and form.is_valid() and form.discover(setup.address):
         services.add_server(setup, name=form.cleaned_data["name"], servers=form.servers())
         return redirect(page_url("password", setup))
     context = {"setup": setup, "form": form, "receipts": receipts(setup, "server"), "back": page_url("service", setup)}

@@ -9,6 +9,8 @@ from django.core.exceptions import ValidationError
 from django.test import Client
 
 from accounts.models import AccountState, EmailAccount
+from drivers.ews.autodiscover import Found
+from panel.forms import wizard as forms
 from providers.models import LoginFormat, Provider
 from providers.server_rules import NewServer, server_errors
 from providers.services import add_provider_with_servers
@@ -112,3 +114,33 @@ def test_a_host_is_kept_as_the_whole_address() -> None:
     assert made.can_receive and made.can_send
     with pytest.raises(ValidationError):
         add_provider_with_servers(name="Other", servers=[NewServer("ews", url="x y")], user=admin)
+
+
+def typed_without_address(client: Client) -> str:
+    """The text after *Add new server* with Exchange and no service address, or the URL that follows."""
+    client.force_login(UserFactory(is_mail_administrator=True))
+    page = begin(client, ANNA).replace("service", "server")
+    typed = {"name": "Hafen", "kind": "exchange", "login_format": LoginFormat.ADDRESS.value, "ews_url": ""}
+    answer = client.post(page, typed)
+    return answer.url if answer.status_code == 302 else answer.content.decode()  # type: ignore[attr-defined]
+
+
+def test_an_empty_address_is_found_by_autodiscover_and_shown_before_the_password(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = Found("https://mail.hafen.de/EWS/Exchange.asmx", "autodiscover.hafen.de")
+    monkeypatch.setattr(forms, "find_exchange", lambda address, ca_bundle: found if address == ANNA else None)
+    page = typed_without_address(client)
+    assert page.endswith("/password/")
+    assert "mail.hafen.de" in client.get(page).content.decode()
+
+
+def test_a_mailbox_on_microsoft_365_is_sent_there(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = Found("https://outlook.office365.com/EWS/Exchange.asmx", "autodiscover.hafen.de")
+    monkeypatch.setattr(forms, "find_exchange", lambda address, ca_bundle: found)
+    assert "is on Microsoft 365" in typed_without_address(client)
+
+
+def test_a_service_that_nobody_names_is_to_be_typed(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(forms, "find_exchange", lambda address, ca_bundle: None)
+    assert "type the address of its service" in typed_without_address(client)

@@ -39,6 +39,22 @@ OPERATIONS = {
 }  # fmt: skip
 
 
+SOAP_DISCOVERY = (
+    '<s:Envelope xmlns:s="http://schemas.xmlsoap.org/soap/envelope/"><s:Body><GetUserSettingsResponseMessage '
+    'xmlns="http://schemas.microsoft.com/exchange/2010/Autodiscover"><Response><ErrorCode>NoError</ErrorCode>'
+    "<UserResponses><UserResponse><ErrorCode>NoError</ErrorCode><UserSettings><UserSetting><Name>ExternalEwsUrl</Name>"
+    "<Value>{url}</Value></UserSetting></UserSettings></UserResponse></UserResponses></Response>"
+    "</GetUserSettingsResponseMessage></s:Body></s:Envelope>"
+)
+POX_DISCOVERY = (
+    '<?xml version="1.0"?><Autodiscover xmlns="http://schemas.microsoft.com/exchange/autodiscover/responseschema/2006">'
+    '<Response xmlns="http://schemas.microsoft.com/exchange/autodiscover/outlook/responseschema/2006a"><User>'
+    "<AutoDiscoverSMTPAddress>{address}</AutoDiscoverSMTPAddress></User><Account><AccountType>email</AccountType>"
+    "<Action>settings</Action><Protocol><Type>EXPR</Type><EwsUrl>{url}</EwsUrl></Protocol></Account></Response>"
+    "</Autodiscover>"
+)
+
+
 @dataclass
 class Trouble:
     """What goes wrong with the next request of `operation`: a SOAP fault `code` (with `back_off` ms), an HTTP `status`,
@@ -58,7 +74,7 @@ class Trouble:
 class EwsServer:
     """Serves `stores` by address to `users` (name → password). Context manager."""
 
-    def __init__(self, *, address: str = "anna@example.com", tls: bool = False) -> None:
+    def __init__(self, *, address: str = "anna@example.com", tls: bool = False, name: str = "localhost") -> None:
         self.address_of_user = address
         self.users = {address: "secret"}
         self.mailbox_of = {address: address}  # user name → address
@@ -83,11 +99,16 @@ class EwsServer:
         self.keepalive = 0.3  # seconds between signs of life of a stream
         self.sockets: set[socket.socket] = set()
         self.max_version = ""
+        self.json_answer: tuple[int, bytes, dict[str, list[str]]] | None = None  # of Autodiscover v2
+        self.knows_soap = True  # Autodiscover by SOAP, else by POX only
+        self.elsewhere = ""  # where Autodiscover says that the service is, instead of here
+        self.discoveries: list[tuple[str, str]] = []  # (path, who asked)
         self._ids = itertools.count(1)
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
         self._http.daemon_threads = True
         self._http.ews = self  # type: ignore[attr-defined]
         self.authority = TestAuthority() if tls else None
+        self.name = name  # that its certificate is made out for
         self.stopping = threading.Event()
         self._folder = tempfile.TemporaryDirectory(prefix="ews")
 
@@ -104,13 +125,13 @@ class EwsServer:
     @property
     def url(self) -> str:
         """The service's address."""
-        name = "https://localhost" if self.authority else "http://127.0.0.1"
+        name = f"https://{self.name}" if self.authority else "http://127.0.0.1"
         return f"{name}:{self.port}/EWS/Exchange.asmx"
 
     def server_address(self, **more: Any) -> ServerAddress:
         """As a driver is told."""
         security = Security.SSL if self.authority else Security.NONE
-        host = "localhost" if self.authority else "127.0.0.1"
+        host = self.name if self.authority else "127.0.0.1"
         values = {"url": self.url, "mailbox": self.address_of_user, "timeout": 20.0, **more}
         pem = self.authority.pem if self.authority else ""
         return ServerAddress(host, self.port, security, pem, ("127.0.0.0/8", "::1/128"), **values)
@@ -121,7 +142,7 @@ class EwsServer:
 
     def __enter__(self) -> EwsServer:
         if self.authority:
-            issued = self.authority.issue("localhost")
+            issued = self.authority.issue(self.name)
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             paths = [Path(self._folder.name) / name for name in ("server.pem", "server.key")]
             paths[0].write_text(issued.certificate)
@@ -171,6 +192,16 @@ class EwsServer:
                     self.troubles.remove(trouble)
                 return trouble
         return None
+
+    def discovery(self, path: str, user: str) -> tuple[int, bytes, dict[str, list[str]]]:
+        """Autodiscover's answer by SOAP or POX."""
+        url = self.elsewhere or self.url
+        kind = {"Content-Type": ["text/xml; charset=utf-8"]}
+        if path.endswith(".svc"):
+            if not self.knows_soap:
+                return 404, b"", {}
+            return 200, SOAP_DISCOVERY.format(url=url).encode(), kind
+        return 200, POX_DISCOVERY.format(url=url, address=user).encode(), kind
 
     # subscriptions
 
@@ -242,11 +273,22 @@ class _Handler(BaseHTTPRequestHandler):
             super().finish()
 
     def do_GET(self) -> None:  # noqa: N802
-        self._answer(405, b"", {})
+        if self.path.startswith("/autodiscover/autodiscover.json") and self.ews.json_answer is not None:
+            self.ews.discoveries.append((self.path, ""))
+            status, data, headers = self.ews.json_answer
+            self._answer(status, data, headers)
+            return
+        self._answer(404 if self.path.startswith("/autodiscover") else 405, b"", {})
 
     def do_POST(self) -> None:  # noqa: N802
         length = int(self.headers.get("Content-Length") or 0)
         body = self.rfile.read(length)
+        if self.path.lower() in ("/autodiscover/autodiscover.xml", "/autodiscover/autodiscover.svc"):
+            if user := self._signed_in():
+                self.ews.discoveries.append((self.path, user))
+                status, data, headers = self.ews.discovery(self.path, user)
+                self._answer(status, data, headers)
+            return
         if self.path.lower() != "/ews/exchange.asmx":
             self._answer(404, b"", {})
             return
