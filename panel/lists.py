@@ -16,6 +16,7 @@ from mail.queries import COUNT_CAP, visible_folders
 from panel.context import Rail, read_rail
 from panel.filters import LABELS, ListAddress
 from panel.outgoing import draft_count, draft_rows, unfinished_rows
+from sync.models import Pace
 
 FOLDERS_SHOWN = 200  # in the menu
 FOLDERS_OF = 5  # with more mailboxes than these, folders are named once one is chosen
@@ -96,8 +97,9 @@ def folder_label(folder: Folder) -> str:
 
 
 def progress_of(accounts: list[EmailAccount]) -> list[Progress]:
-    """Downloads that run, by the ledger: on the server less pending; two queries."""
-    ids = [one.pk for one in accounts if one.state == AccountState.ACTIVE]
+    """Downloads that run, by the ledger: on the server less pending; three queries. Paused history is none."""
+    ids = {one.pk for one in accounts if one.state == AccountState.ACTIVE}
+    ids -= set(Pace.objects.filter(pk__in=ids, history_paused_at__isnull=False).values_list("pk", flat=True))
     if not ids:
         return []
     pending: dict[int, int] = {}

@@ -1,6 +1,6 @@
 """The panel's addresses, one file per group of screens."""
 
-from panel.routes import compose, mail, notifications, people, settings, wizard
+from panel.routes import compose, mail, notifications, pace, people, settings, wizard
 
 app_name = "panel"
 urlpatterns = [
@@ -8,6 +8,7 @@ urlpatterns = [
     *compose.urlpatterns,
     *wizard.urlpatterns,
     *settings.urlpatterns,
+    *pace.urlpatterns,
     *people.urlpatterns,
     *notifications.urlpatterns,
 ]

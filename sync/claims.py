@@ -15,6 +15,7 @@ from django.db.models.functions import Now
 
 from base.process import is_dead
 from mail.models import Copy, CopyState
+from sync import pace
 
 LIFE = timedelta(seconds=20)
 ATTEMPTS = 3  # fetches that brought nothing, before a copy is said to be unreadable
@@ -28,13 +29,20 @@ def _open(email_account_id: int):  # type: ignore[no-untyped-def]  # noqa: ANN20
     )
 
 
+def _allowed(email_account_id: int):  # type: ignore[no-untyped-def]  # noqa: ANN202 - a queryset
+    return _open(email_account_id).filter(pace.allowance(email_account_id).allows)
+
+
 @transaction.atomic
 def claim(email_account_id: int, holder: str, limit: int) -> list[Copy]:
     """The newest unclaimed pending copies, now ours; at most `limit`."""
-    rows = _open(email_account_id).filter(FREE).order_by(F("received_at").desc(nulls_last=True), "-uid")
+    allowed = pace.allowance(email_account_id)
+    rows = _open(email_account_id).filter(FREE, allowed.allows).order_by(F("received_at").desc(nulls_last=True), "-uid")
     if connection.features.has_select_for_update_skip_locked:
         rows = rows.select_for_update(skip_locked=True)
-    copies = list(rows[:limit])
+    copies = pace.within(list(rows[:limit]), allowed)
+    if past := sum(copy.size or 0 for copy in copies if allowed.is_history(copy)):
+        pace.spend(email_account_id, past)
     Copy.objects.filter(pk__in=[copy.pk for copy in copies]).update(claimed_by=holder, claimed_until=Now() + LIFE)
     return copies
 
@@ -70,14 +78,14 @@ def not_brought(copies: Sequence[Copy], reason: str) -> None:
 
 def count_waiting(email_account_id: int, most: int) -> int:
     """How many pending copies are left, counted up to `most`."""
-    return _open(email_account_id)[:most].count()
+    return _allowed(email_account_id)[:most].count()
 
 
 def is_free(email_account_id: int) -> bool:
     """Whether pending copies are left that nobody fetches."""
-    return _open(email_account_id).filter(FREE).exists()
+    return _allowed(email_account_id).filter(FREE).exists()
 
 
 def is_waiting(email_account_id: int) -> bool:
-    """Whether pending copies are left, claimed or not."""
-    return _open(email_account_id).exists()
+    """Whether pending copies are left that may be fetched now, claimed or not."""
+    return _allowed(email_account_id).exists()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 from accounts.models import EmailAccount
 
@@ -41,6 +42,31 @@ class Listening(models.Model):
 
     def __str__(self) -> str:
         return f"listening {self.email_account_id}"
+
+
+class Attachments(models.TextChoices):
+    """Which attachments are kept here although nobody opened them."""
+
+    ON_DEMAND = "on_demand", _("None: each is fetched when it is opened")
+    LINKED = "linked", _("Those of emails about a contact or company")
+    AFTERWARDS = "afterwards", _("All, after the emails")
+
+
+class Pace(models.Model):
+    """How fast the past of a mailbox may be downloaded, what was spent of it, and how fast it went (sync.pace)."""
+
+    email_account = models.OneToOneField(EmailAccount, primary_key=True, on_delete=models.CASCADE, related_name="pace")
+    history_paused_at = models.DateTimeField(null=True)
+    daily_megabytes = models.PositiveIntegerField(null=True)  # None: no limit
+    attachments = models.CharField(max_length=10, choices=Attachments.choices, default=Attachments.ON_DEMAND)
+    spent_on = models.DateField(null=True)  # UTC
+    spent_bytes = models.BigIntegerField(default=0)  # of history and attachments, on that day
+    began_at = models.DateTimeField(null=True)  # of the download that goes on …
+    last_at = models.DateTimeField(null=True)
+    went_bytes = models.BigIntegerField(default=0)  # … and what it brought
+
+    def __str__(self) -> str:
+        return f"pace {self.email_account_id}"
 
 
 class Heartbeat(models.Model):

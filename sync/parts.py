@@ -29,7 +29,7 @@ class PartTooLarge(Exception):
     """The part is larger than we pass on."""
 
 
-def open_part(part: Part) -> BinaryIO:
+def open_part(part: Part, *, purpose: str = "click") -> BinaryIO:
     """The decoded bytes of a part, from its first byte. Raises MessageGone, PartTooLarge, drivers.errors."""
     storage = storages["mail"]
     if part.stored and storage.exists(part.stored):
@@ -39,7 +39,7 @@ def open_part(part: Part) -> BinaryIO:
     buffer = NamedTemporaryFile(suffix=".part")  # noqa: SIM115 - handed on where the cache takes no more
     try:
         size = 0
-        for chunk in _from_server(part):
+        for chunk in _from_server(part, purpose):
             size += len(chunk)
             if size > LARGEST:
                 raise PartTooLarge
@@ -56,6 +56,12 @@ def open_part(part: Part) -> BinaryIO:
     Part.objects.filter(pk=part.pk).update(stored=name, stored_at=timezone.now(), size=size)
     part.stored = name
     return storage.open(name)  # type: ignore[return-value]
+
+
+def keep_part(part: Part) -> None:
+    """Into the cache without being opened. Raises MessageGone, PartTooLarge, drivers.errors."""
+    Part.objects.filter(pk=part.pk).update(stored_at=timezone.now())  # tried: an impossible one is not tried for ever
+    open_part(part, purpose="sync").close()
 
 
 def _keep(part: Part, content: IO[bytes]) -> str:
@@ -76,9 +82,9 @@ def copy_on_server(message: Message) -> Copy:
     raise MessageGone("this email is no longer on the server")
 
 
-def _from_server(part: Part) -> Iterator[bytes]:
+def _from_server(part: Part, purpose: str) -> Iterator[bytes]:
     copy = copy_on_server(part.message)
-    with mailbox(part.message.email_account, purpose="click") as driver:
+    with mailbox(part.message.email_account, purpose=purpose) as driver:
         _check_epoch(driver, copy)
         yield from driver.fetch_part(copy.folder.remote_id, copy.remote_key, part.section)
 

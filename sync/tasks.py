@@ -8,7 +8,7 @@ from django.db import InterfaceError, OperationalError, transaction
 from kombu.exceptions import OperationalError as QueueAway
 
 from drivers.errors import DriverError
-from sync import pipeline, schedule
+from sync import attachments, pipeline, schedule
 
 log = structlog.get_logger(__name__)
 
@@ -26,6 +26,8 @@ def sync_email_account(email_account_id: int) -> None:
         return
     if not complete and schedule.has_work(email_account_id):
         transaction.on_commit(lambda: _ring(email_account_id))
+    elif complete and attachments.is_wanted(email_account_id):
+        attachments.fetch_some(email_account_id)
 
 
 def _ring(email_account_id: int) -> None:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
+
+from django.utils import timezone
+from django.utils.timesince import timesince
 
 from accounts.models import EmailAccount, Period, ShareLevel, User
 from accounts.queries import accounts_for_settings, may_be_shared_with, may_share, shares_of
@@ -11,6 +15,8 @@ from mail.queries import visible_messages
 from panel.services.account_state import state_line, state_lines, trouble_of
 from panel.services.folder_tree import counts, folder_tree
 from panel.services.signature import clean_signature
+from sync.models import Attachments, Pace
+from sync.pace import attachments_of, history
 from sync.status import ledger
 
 
@@ -23,6 +29,7 @@ def account_page(user: User, account: EmailAccount) -> dict[str, Any]:
         "signature": clean_signature(account.signature_html),
         **_state(account),
         **_folders(account),
+        **_pace(account),
         **_sharing(user, account),
         "may_see": may(user, account, "see"),
     }
@@ -51,6 +58,18 @@ def _folders(account: EmailAccount) -> dict[str, Any]:
     tree = folder_tree(account)
     followed, total = counts(tree)
     return {"tree": tree, "followed": followed, "folder_total": total}
+
+
+def _pace(account: EmailAccount) -> dict[str, Any]:
+    past = history(account)
+    now = timezone.now()
+    return {
+        "history": past,
+        "time_left": timesince(now, now + timedelta(seconds=past.seconds), depth=1) if past.seconds else "",
+        "pace": Pace.objects.filter(pk=account.pk).first(),
+        "attachments": attachments_of(account.pk),
+        "attachment_choices": Attachments.choices,
+    }
 
 
 def _sharing(user: User, account: EmailAccount) -> dict[str, Any]:

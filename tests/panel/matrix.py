@@ -82,10 +82,6 @@ ROWS: dict[str, Row] = {
     "panel:wizard_service": ({"setup_id": "setup_id"}, "onnnnnnl", "nnnnnnnl"),
     "panel:wizard_server": ({"setup_id": "setup_id"}, "fnnnnnnl", "fnnnnnnl"),
     "panel:wizard_password": ({"setup_id": "setup_id"}, "rnnnnnnl", "rnnnnnnl"),
-    "panel:wizard_sign_in": ({"setup_id": "setup_id"}, "mmmmmmml", "rnnnnnnl"),
-    "panel:wizard_as_other": ({"setup_id": "setup_id"}, "mmmmmmml", "rnnnnnnl"),
-    "panel:wizard_as_application": ({"setup_id": "setup_id"}, "mmmmmmml", "fnnnnnnl"),  # for who manages servers
-    "panel:oauth_callback": ({"key": "google"}, "bbbbbbbl", "mmmmmmmm"),  # an answer to nobody's sign-in
     "panel:wizard_check": ({"setup_id": "setup_id"}, "rnnnnnnl", "mmmmmmml"),
     "panel:wizard_steps": ({"setup_id": "setup_id"}, "onnnnnnl", "mmmmmmml"),
     "panel:wizard_retry": ({"setup_id": "setup_id"}, "mmmmmmml", "rnnnnnnl"),
@@ -101,6 +97,8 @@ ROWS: dict[str, Row] = {
     "panel:answer_download": ({"email_account_id": "email_account_id"}, "mmmmmmml", "rnnrnrnl"),
     "panel:email_account_sync": ({"email_account_id": "email_account_id"}, "mmmmmmml", "rnnrnrnl"),
     "panel:email_account_folders": ({"email_account_id": "email_account_id"}, "mmmmmmml", "rnnrnrnl"),
+    "panel:email_account_history": ({"email_account_id": "email_account_id"}, "mmmmmmml", "rnnrnrnl"),
+    "panel:email_account_pace": ({"email_account_id": "email_account_id"}, "mmmmmmml", "rnnrnrnl"),
     "panel:email_account_pause": ({"email_account_id": "email_account_id"}, "mmmmmmml", "rnnrnrnl"),
     "panel:email_account_resume": ({"email_account_id": "email_account_id"}, "mmmmmmml", "rnnrnrnl"),
     "panel:email_account_remove": ({"email_account_id": "email_account_id"}, "onnnnnnl", "rnnnnnnl"),

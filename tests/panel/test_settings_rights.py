@@ -10,6 +10,7 @@ from accounts import services
 from accounts.models import EmailAccount
 from accounts.setup import ChosenServer
 from accounts.shares import may
+from panel.routes import pace as pace_routes
 from panel.routes import settings as settings_routes
 from panel.routes import wizard as wizard_routes
 from tests.panel.wizard_roles import ROLES, House, build_house
@@ -25,6 +26,8 @@ ACCOUNT_DOORS = {  # name → (roles that get in, methods)
     "answer_download": (MAY_SET_UP, "post"),
     "email_account_sync": (MAY_SET_UP, "post"),
     "email_account_folders": (MAY_SET_UP, "post"),
+    "email_account_history": (MAY_SET_UP, "post"),
+    "email_account_pace": (MAY_SET_UP, "post"),
     "email_account_pause": (MAY_SET_UP, "post"),
     "email_account_resume": (MAY_SET_UP, "post"),
     "email_account_remove": ({"owner"}, "get post"),
@@ -72,7 +75,7 @@ def expect(status: int, role: str, method: str, *, is_in: bool, methods: str) ->
 
 
 def test_every_door_of_the_settings_and_the_wizard_has_a_row() -> None:
-    names = {route.name for routes in (settings_routes, wizard_routes) for route in routes.urlpatterns}
+    names = {route.name for routes in (pace_routes, settings_routes, wizard_routes) for route in routes.urlpatterns}
     assert names == {*ACCOUNT_DOORS, *RUN_DOORS, *OPEN_DOORS, *PEOPLE_DOORS, *SEEN_DOORS, *TOKEN_DOORS}
 
 
