@@ -82,6 +82,10 @@ ROWS: dict[str, Row] = {
     "panel:wizard_service": ({"setup_id": "setup_id"}, "onnnnnnl", "nnnnnnnl"),
     "panel:wizard_server": ({"setup_id": "setup_id"}, "fnnnnnnl", "fnnnnnnl"),
     "panel:wizard_password": ({"setup_id": "setup_id"}, "rnnnnnnl", "rnnnnnnl"),
+    "panel:wizard_sign_in": ({"setup_id": "setup_id"}, "mmmmmmml", "rnnnnnnl"),
+    "panel:wizard_as_other": ({"setup_id": "setup_id"}, "mmmmmmml", "rnnnnnnl"),
+    "panel:wizard_as_application": ({"setup_id": "setup_id"}, "mmmmmmml", "fnnnnnnl"),  # for who manages servers
+    "panel:oauth_callback": ({"key": "google"}, "bbbbbbbl", "mmmmmmmm"),  # an answer to nobody's sign-in
     "panel:wizard_check": ({"setup_id": "setup_id"}, "rnnnnnnl", "mmmmmmml"),
     "panel:wizard_steps": ({"setup_id": "setup_id"}, "onnnnnnl", "mmmmmmml"),
     "panel:wizard_retry": ({"setup_id": "setup_id"}, "mmmmmmml", "rnnnnnnl"),
