@@ -93,9 +93,9 @@ def cut_lines(site: Site, dice: random.Random, _database: PostgresServer) -> Ite
 def slice_and_stall(site: Site, dice: random.Random, _database: PostgresServer) -> Iterator[float]:
     while True:
         site.proxy.mischief = Mischief(bytes_per_second=SPEED, slice_size=dice.choice((0, 1000, 200)))
-        yield dice.uniform(2, 5)
+        yield dice.uniform(8, 15)
         site.proxy.mischief = Mischief(stall_after=0)  # every open line falls silent
-        yield dice.uniform(1, 4)
+        yield dice.uniform(1, 6)
         site.proxy.drop_all()
 
 
