@@ -69,8 +69,8 @@ def keep(driver: MailboxDriver, row: OutgoingMessage) -> None:
     mine.update(server_due_at=None)
 
 
-def _age(copy: RemoteCopy) -> tuple[int, str]:
-    return copy.uid or 0, copy.key
+def _age(copy: RemoteCopy) -> tuple[int, float, str]:
+    return copy.uid or 0, copy.received_at.timestamp() if copy.received_at else 0.0, copy.key
 
 
 def remove(driver: MailboxDriver, row: OutgoingMessage) -> None:

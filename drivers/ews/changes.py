@@ -114,9 +114,12 @@ def _window(look: _Look) -> None:
     """Newest first: what came since the last page, then what is left of each span."""
     if look.top is not None:  # its own second again while we know what was told, else the walk tells what came in it
         look.spans.insert(0, [look.top + (look.told is None), None, 0])
-    while look.spans and look.room > 0:
-        if not _page(look, look.spans[0]):
-            look.spans.pop(0)
+    try:
+        while look.spans and look.room > 0:
+            if not _page(look, look.spans[0]):
+                look.spans.pop(0)
+    except errors.ProtocolError:  # a server that cannot find so: the walk tells everything, in whatever order
+        look.spans.clear()
 
 
 def _page(look: _Look, span: list[Any]) -> bool:
@@ -135,7 +138,7 @@ def _page(look: _Look, span: list[Any]) -> bool:
         _tell(look, copy_of(item))
         moment = time_at(item, "DateTimeReceived")  # what the server sorts by
         seconds.append(_seconds(moment) if moment is not None else None)
-    if is_last or not seconds:
+    if is_last or not seconds or (total is not None and skip >= total):  # the last: a server that ignores the offset
         return False
     told = [second for second in seconds if second is not None]
     look.top = max([*told, *([] if look.top is None else [look.top])], default=None)
@@ -149,7 +152,7 @@ def _page(look: _Look, span: list[Any]) -> bool:
 
 def _tell(look: _Look, copy: RemoteCopy) -> None:
     digest = _digest(copy.key)
-    if not copy.key or (look.told is not None and digest in look.told):
+    if not copy.key or not _is_in(copy, look.since) or (look.told is not None and digest in look.told):
         return
     look.added.append(copy)
     if look.told is not None:
@@ -175,7 +178,10 @@ def count(session: Session, folder_id: str, since: date | None) -> int | None:
     if since is None:
         return folders.check(session, folder_id)
     low = _seconds(datetime(since.year, since.month, since.day, tzinfo=UTC))
-    return find_items(session, folder_id, Wish(_between(low, None), size=1))[1]
+    try:
+        return find_items(session, folder_id, Wish(_between(low, None), size=1))[1]
+    except errors.ProtocolError:
+        return None
 
 
 # the walk

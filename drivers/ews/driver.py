@@ -32,6 +32,7 @@ from drivers.types import (
     ServerAddress,
 )
 
+FOUND = 500  # newest items looked at for a Message-ID where the server cannot
 SEARCHED = 1000  # newest items looked at for a sender
 MESSAGE_ID_MOST = 900  # characters
 _ID = re.compile(r"<[^\s<>\"\x00]{1,900}>")
@@ -155,9 +156,9 @@ class EwsDriver(MailboxDriver):
         test = compare("IsEqualTo", "message:InternetMessageId", wanted)
         try:
             items = find_items(self._session, folder_id, Wish(test, shown=shown))[0]
-        except errors.ProtocolError:  # a server that cannot restrict by it
-            items = find_items(self._session, folder_id, Wish(newest_first=True, shown=shown))[0]
-        keys = [id_of(item) for item in items if text_at(item, "InternetMessageId") in (wanted, "")]
+            keys = [id_of(item) for item in items if text_at(item, "InternetMessageId") in (wanted, "")]
+        except errors.ProtocolError:  # a server that cannot restrict by it: the newest are looked at
+            keys = [copy.key for copy in changes.list_ids(self._session, folder_id, since=None)][: -FOUND - 1 : -1]
         found = list(reading.ask_items(self._session, keys, _identity()))
         return [copy_of(item) for _key, item in found if _has_id(item, wanted)]
 

@@ -24,12 +24,12 @@ BUSY = {"ErrorServerBusy", "ErrorTooManyObjectsOpened", "ErrorExceededConnection
         "ErrorMailboxFailover", "ErrorInsufficientResources", "ErrorNotEnoughMemory"}  # fmt: skip
 STATE_LOST = {"ErrorInvalidSyncStateData", "ErrorSyncFolderNotFound", "ErrorInvalidWatermark"}
 FOLDER_GONE = {"ErrorFolderNotFound", "ErrorToFolderNotFound", "ErrorParentFolderNotFound", "ErrorInvalidFolderId",
-               "ErrorCannotDeleteObject", "ErrorParentFolderIdRequired", "ErrorFolderSavePropertyError"}  # fmt: skip
+               "ErrorParentFolderIdRequired"}  # fmt: skip
 ITEM_GONE = {"ErrorItemNotFound", "ErrorInvalidIdMalformed", "ErrorInvalidId", "ErrorInvalidIdEmpty",
              "ErrorObjectTypeChanged", "ErrorInvalidIdNotAnItemAttachmentId", "ErrorInvalidIdStoreObjectIdTooLong",
              "ErrorInvalidIdXml", "ErrorInvalidIdTooManyAttachmentLevels", "ErrorAttachmentNotFound",
              "ErrorInvalidAttachmentId", "ErrorCannotFindFile", "ErrorInvalidIdMalformedEwsLegacyIdFormat",
-             "ErrorMoveCopyFailed", "ErrorInvalidChangeKey"}  # fmt: skip
+             "ErrorInvalidChangeKey"}  # fmt: skip
 NOT_ALLOWED = {"ErrorAccessDenied", "ErrorImpersonateUserDenied", "ErrorImpersonationDenied", "ErrorImpersonationFailed",
                "ErrorNonPrimarySmtpAddress", "ErrorMailboxConfiguration", "ErrorCannotUseFolderIdForItemId",
                "ErrorNonExistentMailbox", "ErrorMissingEmailAddress", "ErrorCrossSiteRequest",

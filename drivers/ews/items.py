@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from drivers.ews.wire import Element, element, extended, field, number_at, tagged, text_at, time_at, true_at
+from drivers.ews.wire import Element, element, extended, field, local_name, number_at, tagged, text_at, time_at, true_at
 from drivers.types import RemoteCopy
 
 FLAG_STATUS = 0x1090  # PidTagFlagStatus: 2 is flagged
@@ -17,6 +17,10 @@ MESSAGE_FLAGS = 0x0E07  # PidTagMessageFlags: 1 read, 8 unsent
 TRANSPORT_HEADERS = 0x007D
 REPLIED, REPLIED_ALL, FORWARDED = "102", "103", "104"
 
+OTHER_KINDS = {
+    "CalendarItem", "Contact", "DistributionList", "Task", "MeetingMessage", "MeetingRequest", "MeetingResponse",
+    "MeetingCancellation",
+}  # fmt: skip
 LISTED = ("item:ItemClass", "item:DateTimeReceived", "item:Size", "item:DateTimeCreated", "message:IsRead")
 TAGGED = ((FLAG_STATUS, "Integer"), (LAST_VERB, "Integer"))
 
@@ -87,5 +91,5 @@ def copy_of(found: Element) -> RemoteCopy:
         received_at=moment.replace(microsecond=0) if moment is not None else None,
         size=number_at(found, "Size"),
         flags=flags_of(found),
-        is_mail=is_mail(text_at(found, "ItemClass")),
+        is_mail=is_mail(text_at(found, "ItemClass")) and local_name(found) not in OTHER_KINDS,
     )
