@@ -29,7 +29,7 @@ from drivers.errors import DriverError, FolderGone
 from intake.take_in import Mailbox, describe
 from mail.folders import followed
 from mail.models import Copy, Folder
-from sync import absences, claims, reconcile
+from sync import absences, claims, lanes, reconcile
 from sync.enumerate import enumerate_page
 from sync.fetch import SLICE, fetch_slice
 from sync.leases import Held, LeaseLost, lease
@@ -67,6 +67,7 @@ class Run:
     def go(self) -> bool:
         """Do it; True when the mailbox was read to its end. Raises drivers.errors."""
         with open_mailbox(self.email_account) as driver, Heart(lambda: claims.renew(self.holder)):
+            lanes.opened()
             claims.free_dead(self.email_account.pk)
             try:
                 with lease(self.email_account.pk, Lease.Role.ENUMERATE, self.holder) as held:

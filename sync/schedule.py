@@ -32,6 +32,7 @@ log = structlog.get_logger(__name__)
 MOST = 500  # mailboxes rung per tick
 GUARD = timedelta(seconds=30)  # a mailbox that was rung is not rung again before this, unless its run says so
 
+RESTS = timedelta(seconds=5)  # of a mailbox whose lane is full
 BROKEN = timedelta(seconds=3)  # after the database broke a run
 LONGEST_WAIT = timedelta(minutes=65)  # a busy server may ask for an hour
 OTHERS_FETCH = timedelta(seconds=2)  # until the next look at a mailbox whose rest is claimed by others
@@ -93,6 +94,13 @@ def has_work(email_account_id: int) -> bool:
     if claims.is_waiting(email_account_id):
         account.update(next_sync_at=timezone.now() + OTHERS_FETCH)
     return False
+
+
+def rest(email_account_id: int) -> None:
+    """Its lane is full: looked at again in a moment, unless its run (a failure, say) has set a later time."""
+    soon = timezone.now() + RESTS
+    rung = Q(next_sync_at__isnull=True) | Q(next_sync_at__gt=soon, failures=0) | Q(next_sync_at__lte=timezone.now())
+    EmailAccount.objects.filter(rung, pk=email_account_id).update(next_sync_at=soon)
 
 
 def go_on_later(email_account_id: int) -> None:

@@ -8,23 +8,36 @@ from django.db import InterfaceError, OperationalError, transaction
 from kombu.exceptions import OperationalError as QueueAway
 
 from drivers.errors import DriverError
-from sync import attachments, pipeline, schedule
+from sync import attachments, lanes, pipeline, schedule
 
 log = structlog.get_logger(__name__)
 
 
 @shared_task
 def sync_email_account(email_account_id: int) -> None:
-    """One run over a mailbox; rings again while work is left."""
+    """One run over a mailbox in the lane that is its own; rings again while work is left."""
+    with lanes.place(email_account_id) as lane:
+        if lane is not lanes.Lane.FULL:
+            _run(email_account_id, lane)
+    if lane in (lanes.Lane.FULL, lanes.Lane.NEW_MAIL_ONLY):
+        schedule.rest(email_account_id)
+
+
+def _run(email_account_id: int, lane: lanes.Lane) -> None:
+    is_alone = lane is lanes.Lane.NEW_MAIL_ONLY
     try:
-        complete = pipeline.run_once(email_account_id, call_for_help=lambda run: _ring(email_account_id))
+        complete = pipeline.run_once(
+            email_account_id,
+            budget=lanes.BUDGETS[lane],
+            call_for_help=lambda run: None if is_alone else _ring(email_account_id),
+        )
     except DriverError:
         return  # noted in the row; the tick rings when it is due
     except (OperationalError, InterfaceError) as error:  # the database went away under it
         log.warning("run_cut_short", email_account=email_account_id, error=type(error).__name__)
         schedule.go_on_later(email_account_id)
         return
-    if not complete and schedule.has_work(email_account_id):
+    if not complete and not is_alone and schedule.has_work(email_account_id):
         transaction.on_commit(lambda: _ring(email_account_id))
     elif complete and attachments.is_wanted(email_account_id):
         attachments.fetch_some(email_account_id)
