@@ -229,6 +229,10 @@ class SendingStop(models.Model):
     stopped_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
     stopped_at = models.DateTimeField(auto_now_add=True)
 
+    class Meta:
+        verbose_name = _("stop of all sending")
+        verbose_name_plural = _("stop of all sending")
+
     def __str__(self) -> str:
         return self.reason or str(_("Sending is stopped"))
 

@@ -22,6 +22,7 @@ from outbox.plain_text import html_to_plain
 from outbox.senders import Sender, senders_of, written_by
 from outbox.services.files import size_limit
 from outbox.services.sending import recipient_rows
+from outbox.services.stopping import sending_stop
 from outbox.templating import FIELDS
 from panel.forms.compose import DraftForm, write_addresses
 
@@ -120,6 +121,7 @@ def composer_context(user: Any, row: OutgoingMessage) -> dict[str, Any]:
         "free": max(0, limit - used),
         "has_quote": bool(row.quoted_html or row.quoted_text),
         "later": later_times(timezone.localtime()),
+        "stop": sending_stop(),
         "template_fields": FIELDS,
         "templates": list(queries.templates(user)[:100]),
         "signatures": signatures_of(senders),

@@ -8,6 +8,7 @@ import { Templates } from "./compose-templates.js";
 import { note, say } from "./compose-words.js";
 
 const QUIET = 2000; // ms without a key before a draft is saved
+const NOTED = 300; // ms without a key before it is noted in this browser, where a crash leaves it
 const LONGEST = 10000; // ms of typing without a save
 const composer = document.querySelector("[data-composer]");
 const form = document.getElementById("draft");
@@ -20,13 +21,15 @@ let isStuck = false; // a conflict waits for an answer
 let isLeaving = false;
 let isUntouched = form.elements.version.value === "1";
 let timer = 0;
+let noting = 0;
+let isAlone = true; // no other window of this browser writes on this draft
 let dirtySince = 0;
 let running = null;
 
 const people = Object.fromEntries(["to", "cc", "bcc"].map((name) => [name, new People(document.querySelector(`[data-line=${name}]`), composer.dataset.people, changed)]));
 const files = new Files({ composer, token, changed: touched, placed: (url, name) => editor.picture(url, name) });
 const editor = new Editor({ changed, pictures: (found) => files.inline(found) });
-new Templates({ editor, post, firstTo: () => people.to.pairs[0]?.[1] ?? "", changed });
+new Templates({ editor, post, firstTo: () => (people.to.take(), people.to.pairs[0]?.[1] ?? ""), changed });
 const quote = form.elements.quote; // absent, or the checkbox
 
 function touched() {
@@ -42,6 +45,8 @@ function changed() {
   clearTimeout(timer);
   timer = setTimeout(save, Math.max(0, Math.min(QUIET, dirtySince + LONGEST - Date.now())));
   saved.textContent = "";
+  clearTimeout(noting);
+  if (isAlone) noting = setTimeout(() => isDirty && !isStuck && remember(fields()), NOTED);
 }
 
 function fields() {
@@ -78,7 +83,8 @@ function kept(told, data) {
   if (!told.ok) return refused(told, data);
   form.elements.version.value = told.version;
   composer.dataset.quote = "";
-  localStorage.removeItem(STORE);
+  if (!isDirty) localStorage.removeItem(STORE);
+  else if (isAlone) remember(fields()); // what was typed meanwhile, now after this version
   note("offline");
   saved.textContent = isDirty ? "" : say("saved", told.saved_at);
   return true;
@@ -204,6 +210,7 @@ async function close() {
 
 async function discard() {
   isLeaving = true;
+  isDirty = false;
   clearTimeout(timer);
   localStorage.removeItem(STORE);
   if (running) await running;
@@ -297,6 +304,18 @@ window.addEventListener("pagehide", () => {
 });
 window.addEventListener("beforeunload", (event) => isStuck && !isLeaving && event.preventDefault());
 
+/** Whether this is the only window on this draft; a crashed one holds nothing any more. */
+function alone() {
+  if (!navigator.locks) return true;
+  return new Promise((resolve) => {
+    const hold = () => {
+      resolve(true);
+      return new Promise(() => {}); // until the page goes
+    };
+    navigator.locks.request(STORE, { signal: AbortSignal.timeout(500) }, hold).catch(() => resolve(false));
+  });
+}
+
 function restore() {
   const found = JSON.parse(localStorage.getItem(STORE) ?? "null");
   if (!found) return;
@@ -320,8 +339,9 @@ if (openQuoteButton) openQuoteButton.hidden = false;
 const key = document.querySelector("[data-send-key]");
 key.hidden = false;
 if (/Mac|iP(hone|ad)/.test(navigator.platform)) key.textContent = "⌘ ↵";
+isAlone = await alone();
+if (isAlone) restore();
 document.body.dataset.ready = "";
-restore();
 if (people.to.pairs.length) editor.focusStart();
 else people.to.input.focus();
 window.composer = { save, close }; // for the page around a docked composer

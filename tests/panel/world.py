@@ -24,6 +24,7 @@ from linking.models import MessageLink, Reason
 from mail.models import Part
 from notifications.services import notify
 from outbox import services
+from outbox.models import SendingStop
 from outbox.services.templates import TemplateFields
 from outbox.types import DraftFields, NewFile
 from panel.views.bodies import PART_SALT, PART_STEP
@@ -86,9 +87,11 @@ def make_world() -> World:
     names = {
         "thread_id": message.thread_id, "message_id": message.pk, "part_id": part.pk, "email_account_id": account.pk,
         "contact_id": contact.pk, "company_id": company.pk, "notification_id": notice.pk, "share_id": shares["see"].pk,
-        "setup_id": setup.pk, "invitation_id": 1, "unknown_id": 999_999, "unknown_uuid": uuid.uuid4(), "picture_token": _token(picture, owner),
+        "setup_id": setup.pk, "invitation_id": 1, "unknown_id": 999_999,
+        "unknown_uuid": uuid.uuid4(), "picture_token": _token(picture, owner),
         "picture_id": picture.pk, **_written(owner, account),
     }  # fmt: skip
+    SendingStop.objects.create(reason="A test")  # the last: nothing could be queued after it
     clients = {role: Client() for role in ROLES}
     for role, user in users.items():
         clients[role].force_login(user)
