@@ -10,11 +10,13 @@ from django.utils import timezone
 
 from accounts.models import AccountState, EmailAccount
 from drivers.errors import DriverError, ServerUnreachable
+from mail.models import Folder
 from notifications.models import Kind
 from notifications.services import close, notify
 from sync.listener_rows import is_listened
 from sync.policy import decide
 
+OTHER_FOLDERS_SECONDS = 120  # between two looks at folders that no line watches
 GO_ON = timedelta(seconds=1)  # after a line that broke in the middle of work
 TOLD_AFTER = 4  # failures in a row before trouble is told
 
@@ -25,9 +27,17 @@ def trouble_key(email_account: EmailAccount) -> str:
 
 
 def poll_interval(email_account: EmailAccount) -> timedelta:
-    """Until the next look that nobody asked for: a mailbox whose line stands is looked at less often."""
-    listened = is_listened(email_account.pk)
-    return timedelta(seconds=settings.MAIL_LISTENED_POLL_SECONDS if listened else settings.MAIL_POLL_SECONDS)
+    """Until the next look that nobody asked for: a mailbox whose line stands is looked at less often.
+
+    A line watches the inbox alone: where mail is sorted into other folders, too, they are looked at more often.
+    """
+    if not is_listened(email_account.pk):
+        return timedelta(seconds=settings.MAIL_POLL_SECONDS)
+    sorted_into = Folder.objects.filter(email_account=email_account, is_followed=True, gone_at=None, on_server__gt=0)
+    longest = settings.MAIL_LISTENED_POLL_SECONDS
+    if sorted_into.exclude(role__in=("inbox", "sent", "drafts")).exists():
+        longest = min(longest, max(settings.MAIL_POLL_SECONDS, OTHER_FOLDERS_SECONDS))
+    return timedelta(seconds=longest)
 
 
 def succeeded(email_account: EmailAccount, *, new_messages: int) -> None:

@@ -343,3 +343,13 @@ def test_a_busy_mailbox_that_falls_silent_is_looked_at_by_a_run_and_its_line_is_
     assert not Notification.objects.exists(), "silence alone is reported to nobody"
     one.step()
     assert one.orders.count(Probe(account.pk)) == 1, "not again and again"
+
+
+def test_folders_that_no_line_watches_are_looked_at_more_often():
+    (account,) = accounts(1)
+    desk("a").open_all()
+    folder = FolderFactory(email_account=account, is_followed=True, role="", on_server=0)
+    assert outcome.poll_interval(account).total_seconds() == settings.MAIL_LISTENED_POLL_SECONDS, "it is empty"
+    folder.on_server = 3
+    folder.save()
+    assert outcome.poll_interval(account).total_seconds() == outcome.OTHER_FOLDERS_SECONDS
