@@ -13,7 +13,7 @@ from datetime import date, datetime, timedelta
 from django.db.models import Q
 from django.utils import timezone
 
-from accounts.models import AccountState, Credential, EmailAccount, User
+from accounts.models import AccountState, Credential, EmailAccount, OAuthGrant, User
 from notifications.models import Kind, Notification
 from notifications.services import close, notify
 from providers.deadlines import DEADLINES, Deadline
@@ -27,7 +27,7 @@ LIVING = (AccountState.ACTIVE, AccountState.CONNECTED, AccountState.PAUSED)
 
 @dataclass(frozen=True, slots=True)
 class Matter:
-    """One thing that ends. `key` names it with its day, `users` can act; `what` is secret, sign_in or date."""
+    """One thing that ends. `key` names it with its day, `users` can act; `what` is secret, refused, sign_in or date."""
 
     key: str
     what: str
@@ -42,7 +42,7 @@ class Matter:
 def look(now: datetime | None = None) -> int:
     """Look at everything once; returns how many notices were made."""
     now = now or timezone.now()
-    matters = [*_secrets(), *_sign_ins(), *_dates()]
+    matters = [*_secrets(), *_refused(now.date()), *_sign_ins(), *_dates()]
     told = 0
     wanted: set[str] = set()
     for matter in matters:
@@ -77,6 +77,13 @@ def _secrets() -> Iterable[Matter]:
         on = row.secret_expires_on
         if on is not None:
             yield Matter(f"secret:{row.pk}:{on}", "secret", on, managers, row.name, link=str(row.pk))
+
+
+def _refused(today: date) -> Iterable[Matter]:
+    """Applications that their service refuses now: sign-ins end one after the other until somebody mends it."""
+    grants = OAuthGrant.objects.filter(last_error_kind="application", credential__email_account__state__in=LIVING)
+    for row in OAuthApplication.objects.filter(pk__in=grants.values("application")):
+        yield Matter(f"refused:{row.pk}:{today}", "refused", today, _managers(), row.name, link=str(row.pk))
 
 
 def _sign_ins() -> Iterable[Matter]:

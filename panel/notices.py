@@ -181,19 +181,23 @@ def _other(row: Notification) -> Notice:
     return Notice(row, "bell", _address(row), row.get_kind_display())
 
 
+def _application(row: Notification, words: dict[str, str]) -> Notice:
+    """A registered application that needs an administrator."""
+    title = _("has a client secret that expires.")
+    detail = _("Sign-ins with it stop on %(day)s. Make a new secret there and enter it here; no mail is lost.") % words
+    if row.data.get("what") == "refused":
+        title = _("is refused by its service.")
+        detail = _("Mailboxes that use it stop receiving. Test it and enter a new secret; no mail is lost.")
+    url = reverse("admin:providers_oauthapplication_change", args=[str(row.data.get("link", ""))])
+    return Notice(row, "key-round", words["name"], title, detail, "warn", url, _("Look"))
+
+
 def _deadline(row: Notification) -> Notice:
     """Something ends on a known day (notifications.radar)."""
     on = date.fromisoformat(str(row.data.get("on", "")) or "1970-01-01")
     words = {"day": date_format(on), "name": str(row.data.get("name", ""))}
-    if row.data.get("what") == "secret":
-        detail = (
-            _("Sign-ins with it stop on %(day)s. Make a new secret there and enter it here; no mail is lost.") % words
-        )
-        link = str(row.data.get("link", ""))
-        url = reverse("admin:providers_oauthapplication_change", args=[link]) if link else ""
-        return Notice(
-            row, "key-round", words["name"], _("has a client secret that expires."), detail, "warn", url, _("Look")
-        )
+    if row.data.get("what") in ("secret", "refused"):
+        return _application(row, words)
     deadline = next((one for one in DEADLINES if one.key == words["name"]), None)
     if deadline is not None:
         detail = f"{deadline.title} {deadline.mend}"

@@ -109,7 +109,7 @@ def test_application(application: OAuthApplication) -> str:
         service_of(application).check()
         problem = ""
     except ApplicationRefused:
-        problem = "refused"
+        problem = "application"
     except DriverError as error:
         problem = str(getattr(error, "kind", "") or "answer")
     application.tested_at, application.test_problem = timezone.now(), problem

@@ -161,7 +161,7 @@ def problem_words(problem: str) -> str:
     """What a test said."""
     texts = {
         "": _("The service knows this application and its secret."),
-        "refused": _("The service refuses the client id or the secret."),
+        "application": _("The service refuses the client id or the secret."),
         "blocked": _("This server address is not allowed (see PRIVATE_NETWORKS)."),
         "answer": _("What answers there is no sign-in server of this address."),
         "certificate": _("The sign-in server's certificate is not trusted."),

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.utils import timezone
+
 from accounts import services
-from accounts.models import EmailAccount, MailboxSetup, SetupCheck, User
+from accounts.models import EmailAccount, MailboxSetup, SetupCheck, SignInAttempt, User
 from accounts.setup import ChosenServer
 from contacts.models import Company, Contact
 from linking.models import MessageLink, Reason
 from mail.models import Thread
 from mail.threads import refresh
+from providers.models import OAuthApplication, Provider
 from tests.factories import (
     CompanyFactory,
     ContactFactory,
@@ -65,7 +68,7 @@ def screens() -> tuple[User, dict[str, str]]:
         "two-steps": "/accounts/2fa/", "totp": "/accounts/2fa/totp/activate/", "sessions": "/accounts/sessions/",
         "password": "/accounts/password/change/", "reauthenticate": "/accounts/reauthenticate/",
     }  # fmt: skip
-    return user, paths | _wizard(user)
+    return user, paths | _wizard(user) | _without_a_password(user)
 
 
 def _long(account: EmailAccount) -> None:
@@ -102,6 +105,41 @@ def _wizard(user: User) -> dict[str, str]:
     done = _run(user, stage="done", email_account=EmailAccount.objects.filter(state="connected")[0])
     paths["wizard-done"] = f"/email-accounts/new/{done.pk}/done/"
     return paths
+
+
+def _without_a_password(user: User) -> dict[str, str]:
+    """The sign-in page of providers that take OAuth: not registered, refused, and another identity than the address."""
+    paths = {"guide": "/admin/providers/oauthapplication/guide/"}
+    for kind, name in (("google", "Gmail"), ("microsoft", "Microsoft 365")):
+        providers = []
+        for _each in range(2):
+            providers.append(
+                ProviderFactory(
+                    name=name, allows_oauth=True, oauth_kind=kind, allows_password=kind == "google",
+                    app_password="required" if kind == "google" else "",
+                )
+            )  # fmt: skip
+            ProviderServerFactory(provider=providers[-1])
+        application = OAuthApplication.objects.create(
+            key=kind, name=f"Our {name}", kind=kind, client_id="id", provider=providers[1]
+        )
+        paths[f"sign-in-none-{kind}"] = _at(user, providers[0])
+        paths[f"sign-in-{kind}"] = _at(user, providers[1])
+        paths[f"sign-in-refused-{kind}"] = _at(user, providers[1]) + "?told=refused"
+        paths[f"sign-in-other-{kind}"] = _at(user, providers[1])
+        SignInAttempt.objects.create(
+            state_hash=kind, session_hash="", user=user, setup=MailboxSetup.objects.latest("created_at"),
+            application=application, problem="other_identity", expires_at=timezone.now(),
+            signed_in_as="ines.ferreira-vandenbroucke@azulejos.example",
+        )  # fmt: skip
+        paths[f"application-{kind}"] = f"/admin/providers/oauthapplication/{application.pk}/change/"
+    return paths
+
+
+def _at(user: User, provider: Provider) -> str:
+    setup = services.start_setup(user=user, address="maren.solheim@nordlys-post.example")
+    services.choose_provider(setup, provider, evidence="Found by the MX record of nordlys-post.example")
+    return f"/email-accounts/new/{setup.pk}/password/"
 
 
 def _run(user: User, **more: Any) -> MailboxSetup:
