@@ -39,6 +39,7 @@ def server_address(server: EmailAccountServer) -> ServerAddress:
         timeout=settings.MAIL_TIMEOUT,
         url=server.url,
         mailbox=server.email_account.address_key,
+        impersonate=server.impersonates,
     )
 
 

@@ -141,6 +141,7 @@ class EmailAccountServer(models.Model):
     user_name = models.CharField(max_length=320)
     login_format = models.CharField(max_length=20, choices=LoginFormat.choices, default=LoginFormat.ADDRESS)
     ca_bundle = models.TextField(blank=True)
+    impersonates = models.BooleanField(default=False)  # Exchange: a service account acts as the mailbox's owner
     capabilities = models.JSONField(default=dict, blank=True)  # as seen at the last check
 
     class Meta:

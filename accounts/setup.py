@@ -65,7 +65,8 @@ def back_from(stage: Stage, *, is_chosen_by_hand: bool = False, is_again: bool =
 @dataclass(frozen=True, slots=True)
 class ChosenServer:
     """A server of this run of the wizard: `protocol` imap, smtp or ews; `security` ssl, starttls or none;
-    `login_format` as in providers.models.LoginFormat; `ca_bundle` PEM text of a private authority or ""."""
+    `login_format` as in providers.models.LoginFormat; `ca_bundle` PEM text of a private authority or "";
+    `impersonates`: the user name is a service account that acts as the mailbox's owner (Exchange)."""
 
     protocol: str
     host: str = ""
@@ -74,6 +75,7 @@ class ChosenServer:
     url: str = ""
     login_format: str = "use_email_address"
     ca_bundle: str = ""
+    impersonates: bool = False
 
     def as_dict(self) -> dict[str, Any]:
         """What `MailboxSetup.servers` keeps."""

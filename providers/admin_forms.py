@@ -66,7 +66,17 @@ class ServerForm(forms.ModelForm):
 
     class Meta:
         model = ProviderServer
-        fields = ("protocol", "host", "port", "security", "url", "login_format", "position", "ca_bundle")
+        fields = (
+            "protocol",
+            "host",
+            "port",
+            "security",
+            "url",
+            "login_format",
+            "position",
+            "ca_bundle",
+            "impersonates",
+        )
 
     def clean(self) -> dict[str, Any]:
         """Check host and port, or the URL of an Exchange service."""

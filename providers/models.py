@@ -127,6 +127,11 @@ class ProviderServer(models.Model):
         _("login format"), max_length=20, choices=LoginFormat.choices, default=LoginFormat.ADDRESS
     )
     ca_bundle = models.TextField(_("private CA (PEM)"), blank=True)
+    impersonates = models.BooleanField(
+        _("by a service account"),
+        default=False,
+        help_text=_("Exchange: the user name is a service account with the right to act as the mailbox's owner"),
+    )
     position = models.PositiveSmallIntegerField(_("order"), default=0)
 
     class Meta:

@@ -28,6 +28,7 @@ class ServerOffer:
     login_format: str
     user_name: str
     ca_bundle: str = ""
+    impersonates: bool = False
 
 
 def mail_services(search: str = "") -> QuerySet[Provider]:
@@ -61,6 +62,7 @@ def server_offers(provider: Provider, address: str) -> tuple[ServerOffer, ...]:
             login_format=server.login_format,
             user_name=user_name_for(server.login_format, local, domain),
             ca_bundle=server.ca_bundle,
+            impersonates=server.impersonates,
         )
         for server in servers
     )

@@ -121,6 +121,7 @@ def _report(check: SetupCheck) -> CheckReport:
         timeout=min(CHECK_TIMEOUT, settings.MAIL_TIMEOUT),
         url=server.url,
         mailbox=setup.address,
+        impersonate=server.impersonates,
     )
     user_name = user_name_for(server, setup.address, setup.user_name)
     login = login_with(credential, user_name) if not secret else Login(user_name, secret, AuthKind.PASSWORD)

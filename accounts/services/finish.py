@@ -151,6 +151,7 @@ def _copy_servers(setup: MailboxSetup, email_account: EmailAccount, servers: tup
                 "url": server.url,
                 "login_format": server.login_format,
                 "ca_bundle": server.ca_bundle,
+                "impersonates": server.impersonates,
                 "user_name": user_name_for(server, setup.address, setup.user_name),
                 "capabilities": {"names": names},
             },
@@ -184,6 +185,7 @@ def _new_provider(setup: MailboxSetup, servers: tuple[ChosenServer, ...]) -> Pro
             url=server.url,
             login_format=server.login_format,
             ca_bundle=server.ca_bundle,
+            impersonates=server.impersonates,
         )
     return provider
 

@@ -6,6 +6,7 @@ a row and its candidate are forgotten after a day.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 from django.core.exceptions import PermissionDenied
@@ -52,6 +53,7 @@ def start_again(*, user: User, email_account: EmailAccount) -> MailboxSetup:
             url=server.url,
             login_format=server.login_format,
             ca_bundle=server.ca_bundle,
+            impersonates=server.impersonates,
         )
         for server in email_account.servers.all()
     ]
@@ -94,7 +96,8 @@ def servers_of(provider: Provider, address: str) -> tuple[ChosenServer, ...]:
 
 
 def _exchange(offer: ServerOffer) -> ChosenServer:
-    return exchange_server(offer.url or offer.host, login_format=offer.login_format, ca_bundle=offer.ca_bundle)
+    server = exchange_server(offer.url or offer.host, login_format=offer.login_format, ca_bundle=offer.ca_bundle)
+    return replace(server, impersonates=offer.impersonates)
 
 
 @transaction.atomic

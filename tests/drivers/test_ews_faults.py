@@ -103,7 +103,7 @@ def test_a_connection_that_breaks_is_said(ews_server: EwsServer) -> None:
 )
 def test_an_answer_that_is_none_is_a_protocol_error(ews_server: EwsServer, answer: bytes) -> None:
     with driver_of(ews_server) as driver:
-        ews_server.troubles.append(Trouble("FindItem", garbage=answer))
+        ews_server.troubles.append(Trouble("SyncFolderItems", garbage=answer))
         with pytest.raises(errors.ProtocolError):
             driver.fetch_changes(inbox_of(ews_server), None, since=None, limit=FAR)
         assert driver.list_folders()
@@ -200,7 +200,7 @@ def test_a_service_account_acts_as_the_owner(ews_server: EwsServer) -> None:
 
 def test_no_secret_is_in_any_log(ews_server: EwsServer, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(0), driver_of(ews_server) as driver:
-        ews_server.troubles.append(Trouble("FindItem", garbage=b"x"))
+        ews_server.troubles.append(Trouble("SyncFolderItems", garbage=b"x"))
         with pytest.raises(errors.ProtocolError):
             driver.fetch_changes(inbox_of(ews_server), None, since=None, limit=FAR)
     basic = "YW5uYUBleGFtcGxlLmNvbTpzZWNyZXQ"

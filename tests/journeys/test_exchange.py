@@ -215,3 +215,31 @@ def test_a_mailbox_keeps_its_history_when_it_changes_its_protocol(
     assert not Message.objects.exclude(gone_at=None, trashed_at=None).exists()
     figures = command("mailbox_status", ANNA)
     assert (figures["stored"], figures["pending"], figures["unaccounted"]) == (len(mails), 0, 0)
+
+
+def test_a_shared_mailbox_is_read_and_answered_by_a_delegate(monkeypatch: Any, ews_server: EwsServer) -> None:
+    shared = ews_server.add_mailbox("sales@example.com")
+    ews_server.delegates[ANNA] = {"sales@example.com"}
+    shared.add(shared.by_name("inbox"), mail(5))
+    monkeypatch.setattr("sys.stdin", io.StringIO("secret\n"))
+    words = ("--user", "anna", "--create-user", "--address", "sales@example.com", "--username", ANNA)
+    command("add_email_account", *words, "--ews", ews_server.url, "--password-stdin", "--period", "everything")
+    account = EmailAccount.objects.get()
+    pipeline.run_once(account.pk)
+    assert Message.objects.get().subject == "Number 5"
+    assert advanced(write(account, "ben@example.org")).state == SendState.FILED
+    assert len(shared.by_name("sentitems").items) == 1 and not ews_server.store.by_name("sentitems").items
+
+
+def test_a_service_account_opens_the_mailbox_of_another(monkeypatch: Any, ews_server: EwsServer) -> None:
+    ews_server.users["HAFEN\\robot"], ews_server.mailbox_of["HAFEN\\robot"] = "r0bot", "robot@example.com"
+    ews_server.impersonators.add("robot@example.com")
+    ews_server.store.add(ews_server.store.by_name("inbox"), mail(5))
+    monkeypatch.setattr("sys.stdin", io.StringIO("r0bot\n"))
+    words = ("--user", "anna", "--create-user", "--address", ANNA, "--username", "HAFEN\\robot", "--impersonate")
+    command("add_email_account", *words, "--ews", ews_server.url, "--password-stdin", "--period", "everything")
+    account = EmailAccount.objects.get()
+    assert account.servers.get().impersonates
+    pipeline.run_once(account.pk)
+    assert Message.objects.get().subject == "Number 5"
+    assert advanced(write(account, "ben@example.org")).state == SendState.FILED

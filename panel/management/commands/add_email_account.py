@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,7 @@ class Command(BaseCommand):
         parser.add_argument("--imap", metavar="HOST:PORT:SECURITY", help="SECURITY is ssl, starttls or none")
         parser.add_argument("--smtp", metavar="HOST:PORT:SECURITY")
         parser.add_argument("--ews", metavar="URL", help="the service of an Exchange Server: a host or a whole URL")
+        parser.add_argument("--impersonate", action="store_true", help="--username is a service account (Exchange)")
         parser.add_argument("--username", default="", help="user name on the server, where it is not the address")
         parser.add_argument("--period", choices=Period.values, default=Period.WEEK)
         parser.add_argument("--folder", action="append", default=[], metavar="NAME", help="follow only these folders")
@@ -109,7 +111,7 @@ def _servers(options: dict[str, Any]) -> tuple[ChosenServer, ...]:
     try:
         bundle = options["ca_file"].read_text(encoding="ascii") if options["ca_file"] else ""
         if options["ews"]:
-            return (exchange_server(options["ews"], ca_bundle=bundle),)
+            return (replace(exchange_server(options["ews"], ca_bundle=bundle), impersonates=options["impersonate"]),)
         named = [protocol for protocol in ("imap", "smtp") if options[protocol]]
         return tuple(parse_server(protocol, options[protocol], ca_bundle=bundle) for protocol in named)
     except (OSError, ValueError) as error:
