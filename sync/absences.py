@@ -22,6 +22,7 @@ from linking.models import MessageLink
 from mail.models import Copy, CopyState, Folder, Message
 from mail.store import erase_messages
 from mail.threads import refresh
+from sync.kept import keep_unread
 from sync.leases import Held
 
 MANY = 20  # copies
@@ -106,7 +107,8 @@ def settle_gone_folders(email_account: EmailAccount, driver: MailboxDriver, held
 
 
 def _drop(folder: Folder, copy_ids: list[int], on_server: int) -> int:
-    copies = Copy.objects.filter(pk__in=copy_ids)
+    keep_unread(Copy.objects.filter(pk__in=copy_ids))
+    copies = Copy.objects.filter(pk__in=copy_ids, is_out_of_scope=False)
     messages = set(copies.exclude(message=None).values_list("message_id", flat=True))
     dropped = copies.count()
     copies.delete()

@@ -128,6 +128,7 @@ def import_anyway(email_account: EmailAccount, folder: Folder, remote_key: str) 
 def try_again(email_account: EmailAccount, copy_ids: list[int]) -> int:
     """Put failed copies back into the queue (after an update that reads them, say); returns how many."""
     copies = Copy.objects.filter(email_account=email_account, pk__in=copy_ids, state=CopyState.FAILED)
+    copies.exclude(raw="").update(is_out_of_scope=False)  # read from what is kept, wherever the server's went
     count = copies.update(state=CopyState.PENDING, reason="", attempts=0, claimed_by="", claimed_until=None)
     EmailAccount.objects.filter(pk=email_account.pk).update(sync_requested_at=timezone.now())
     return count

@@ -14,7 +14,7 @@ from drivers.types import RemoteMessage
 from intake.quarantine import park
 from intake.take_in import Fetched, Mailbox, recognise, take_in
 from mail.models import Copy, Folder
-from sync import claims
+from sync import claims, kept
 
 SLICE = 600  # copies claimed at once
 BATCH_COUNT = 300  # messages taken in by one transaction
@@ -52,6 +52,7 @@ def _newest_folder_first(copies: Sequence[Copy]):  # type: ignore[no-untyped-def
 def _fetch_folder(
     mailbox: Mailbox, driver: MailboxDriver, folder: Folder, copies: Sequence[Copy], note_progress: Callable[[], None]
 ) -> None:
+    copies = kept.take_kept(mailbox, copies)
     stale = [copy for copy in copies if copy.epoch != folder.epoch]
     current = {copy.remote_key: copy for copy in copies if copy.epoch == folder.epoch}
     if stale:
