@@ -20,7 +20,7 @@ from tests.servers.dovecot import Dovecot
 from tests.servers.proxy import Mischief, Proxy
 
 pytestmark = [pytest.mark.servers, pytest.mark.django_db]
-STEP = 397  # bytes: prime, so that no line length hides behind it
+STEP = 797  # bytes: prime, so that no line length hides behind it
 LONG_STEP = int(os.environ.get("CUT_STEP", "1"))
 COUNT = 12
 

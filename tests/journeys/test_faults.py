@@ -220,7 +220,7 @@ def test_a_disk_that_is_full_and_freed_loses_nothing(
 
 @pytest.mark.parametrize(
     ("workers", "count"),
-    [(3, 900), pytest.param(2, COUNT, marks=pytest.mark.long), pytest.param(8, COUNT, marks=pytest.mark.long)],
+    [(2, 500), pytest.param(2, COUNT, marks=pytest.mark.long), pytest.param(8, COUNT, marks=pytest.mark.long)],
 )
 @pytest.mark.timeout(1800)
 def test_many_workers_on_one_mailbox_fetch_each_message_once(site: Site, workers: int, count: int) -> None:
@@ -244,7 +244,7 @@ def test_many_workers_on_one_mailbox_fetch_each_message_once(site: Site, workers
 
 @pytest.mark.timeout(300)
 def test_everything_at_once_loses_nothing(site: Site, postgres_server: PostgresServer) -> None:
-    count = 1000
+    count = 700
     site.fill(count)
     site.connect()
     disturbed(site, everything, postgres_server, count, 200)

@@ -132,6 +132,81 @@ def test_a_refused_recipient_is_named_and_the_others_get_the_mail(world: World) 
     assert found == {"sales": ("accepted", 250), "nobody": ("refused", 550)}
 
 
+def again(world: World, row: OutgoingMessage) -> OutgoingMessage:
+    """The time of its next try has come."""
+    OutgoingMessage.objects.filter(pk=row.pk).update(due_at=timezone.now() - timedelta(seconds=1))
+    delivery.advance(row.pk)
+    row.refresh_from_db()
+    return row
+
+
+def test_a_greylisted_recipient_gets_the_mail_at_the_next_try_and_the_others_get_it_once(world: World) -> None:
+    world.postfix.policy.answers[f"sales@{DOMAIN}"] = ["450 4.7.1 Greylisted, come back"]
+    row = world.send(world.write(f"sales@{DOMAIN}", f"олена@{DOMAIN}"))
+    found = {one.address.split("@")[0]: (one.state, one.code) for one in row.recipients.all()}
+    assert found == {"sales": ("deferred", 450), "олена": ("accepted", 250)}
+    assert row.state == SendState.QUEUED and row.next_try_at is not None and row.next_try_at > timezone.now()
+    row = again(world, row)
+    assert row.state == SendState.FILED and set(row.recipients.values_list("state", flat=True)) == {"accepted"}
+    for user in ("sales", "олена"):
+        held = [raw for raw in world.postfix.mails(user, count=1) if row.message_id.encode() in raw]
+        deadline = time.monotonic() + 60
+        while not held and time.monotonic() < deadline:
+            held = [raw for raw in world.postfix.mails(user, count=0) if row.message_id.encode() in raw]
+        assert len(held) == 1, user
+
+
+@pytest.mark.parametrize(
+    ("answer", "state", "trouble"),
+    [
+        ("451 4.3.0 Try later", SendState.QUEUED, Trouble.DEFERRED),
+        ("550 5.1.1 No such person", SendState.FAILED, Trouble.REFUSED),
+        ("552 5.2.2 Mailbox full", SendState.FAILED, Trouble.TOO_LARGE),
+    ],
+)
+def test_what_the_server_says_about_the_only_recipient_decides(
+    world: World, answer: str, state: str, trouble: Trouble
+) -> None:
+    world.postfix.policy.answers[f"sales@{DOMAIN}"] = [answer]
+    row = world.send(world.write(f"sales@{DOMAIN}"))
+    assert (row.state, row.last_error_kind) == (state, trouble)
+    recipient = row.recipients.get()
+    assert recipient.code == int(answer[:3]) and answer[4:] in recipient.said
+    assert not [raw for raw in world.postfix.mails("sales", count=0) if row.message_id.encode() in raw]
+
+
+def test_an_answer_is_read_by_an_independent_client_as_it_was_written(world: World) -> None:
+    """Python's own email package under its strict policy: threads, both bodies, the quote, flowed text."""
+    question = (
+        f"From: Søren <sales@{DOMAIN}>\r\nTo: {MAREN}\r\nSubject: Lot 2\r\nMessage-ID: <q{world.account.pk}@{DOMAIN}>\r\n"
+        "Date: Mon, 23 Nov 2026 10:00:00 +0000\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n"
+        "Content-Transfer-Encoding: 8bit\r\n\r\nHow many lanterns på kaien?\r\n"
+    ).encode()
+    world.dovecot.add_messages(MAREN, "INBOX", [question])
+    pipeline.run_once(world.account.pk)
+    original = Message.objects.get(message_id=f"q{world.account.pk}@{DOMAIN}")
+    draft = services.start_draft(user=world.account.owner, original=original, kind="reply")
+    long = "A line that is much longer than what a mail program shows in one row of text, so that it has to flow. " * 2
+    fields = DraftFields(
+        to=tuple((name, address) for name, address in draft.to),
+        subject=draft.subject,
+        html=f"<p>Førti.</p><p>{long}</p>",
+    )
+    row = world.send(services.save_draft(user=world.account.owner, draft=draft, version=1, fields=fields))
+    assert row.state == SendState.FILED
+    mail: Any = email.message_from_bytes(next_mail(world.postfix, "sales", row.message_id), policy=policy.strict)
+    assert mail["In-Reply-To"] == f"<q{world.account.pk}@{DOMAIN}>" == mail["References"]
+    assert mail["Subject"] == "Re: Lot 2" and not mail.defects and [not part.defects for part in mail.walk()]
+    plain = mail.get_body(("plain",))
+    assert plain.get_param("format") == "flowed"
+    shown = plain.get_content().replace(" \n", " ")
+    assert "Førti." in shown and long.strip() in shown and "> How many lanterns på kaien?" in shown
+    assert "<blockquote" in mail.get_body(("html",)).get_content()
+    original.refresh_from_db()
+    pipeline.run_once(world.account.pk)
+    assert original.is_answered and Message.objects.get(message_id=row.message_id).thread_id == original.thread_id
+
+
 def test_an_address_in_another_alphabet_is_reached(world: World) -> None:
     row = world.send(world.write(f"олена@{DOMAIN}"))
     assert row.state == SendState.FILED
