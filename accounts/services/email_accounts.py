@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from accounts.models import AccountState, Credential, EmailAccount, EmailAccountShare, Period, ShareLevel, User
 from accounts.oauth_revoke import plan_revocation
-from accounts.setup import since_for
+from accounts.setup import SENDING, since_for
 from base.addresses import clean_line
 
 
@@ -64,7 +64,7 @@ def change_touching(email_account: EmailAccount, *, is_read_only: bool) -> Email
 @transaction.atomic
 def change_sending(email_account: EmailAccount, *, can_send: bool, is_default_sender: bool) -> EmailAccount:
     """Whether mail may be sent with it (only where a sending server is known), and the owner's default sender."""
-    email_account.can_send = can_send and email_account.servers.filter(protocol="smtp").exists()
+    email_account.can_send = can_send and email_account.servers.filter(protocol__in=SENDING).exists()
     email_account.is_default_sender = is_default_sender and email_account.can_send
     if email_account.is_default_sender:
         others = EmailAccount.objects.filter(owner_id=email_account.owner_id).exclude(pk=email_account.pk)

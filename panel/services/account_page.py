@@ -10,6 +10,7 @@ from django.utils.timesince import timesince
 
 from accounts.models import EmailAccount, Period, ShareLevel, User
 from accounts.queries import accounts_for_settings, may_be_shared_with, may_share, shares_of
+from accounts.setup import SENDING
 from accounts.shares import may
 from mail.queries import visible_messages
 from panel.services.account_state import state_line, state_lines, trouble_of
@@ -46,7 +47,7 @@ def _state(account: EmailAccount) -> dict[str, Any]:
     figures = ledger(account)
     return {
         "servers": servers,
-        "has_sender": any(server.protocol == "smtp" for server in servers),
+        "has_sender": any(server.protocol in SENDING for server in servers),
         "trouble": trouble_of(account, host),
         "line": state_line(account, figures.pending),
         "ledger": figures,

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from django.core.exceptions import ValidationError
 from django.test import Client
+from django.urls import reverse
 
 from accounts.models import AccountState, EmailAccount
 from drivers.ews.autodiscover import Found
@@ -65,8 +66,11 @@ def test_a_provider_on_exchange_is_chosen_and_its_version_is_kept(
     text = client.get(answer.url).content.decode()
     assert "Sign in to Hafen AG" in text and "127.0.0.1" in text
     sign_in(client, with_tasks, answer.url, "secret")
-    server = EmailAccount.objects.get().servers.get()
-    assert server.capabilities["names"] == ["Exchange 15.2.1544.11"]
+    account = EmailAccount.objects.get()
+    assert account.servers.get().capabilities["names"] == ["Exchange 15.2.1544.11"]
+    settings_page = client.get(reverse("panel:email_account", args=[account.pk])).content.decode()
+    assert "Receives and sends by" in settings_page and "Exchange 15.2.1544.11" in settings_page
+    assert "only receives" not in settings_page
 
 
 def test_a_windows_name_is_typed_by_the_person(
