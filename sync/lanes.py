@@ -36,7 +36,7 @@ class Lane(StrEnum):
     FULL = "full"  # come again
 
 
-BUDGETS = {Lane.QUICK: 10.0, Lane.HISTORY: 45.0, Lane.NEW_MAIL_ONLY: 0.0, Lane.TROUBLED: 45.0}  # seconds
+BUDGETS = {Lane.QUICK: 3.0, Lane.HISTORY: 45.0, Lane.NEW_MAIL_ONLY: 0.0, Lane.TROUBLED: 45.0}  # seconds
 MOST = {Lane.HISTORY: HISTORY_MOST, Lane.TROUBLED: TROUBLED_MOST}
 
 
