@@ -61,7 +61,7 @@ def verdict(error: errors.DriverError, attempts: int) -> Verdict:
     if isinstance(error, errors.SendRejected):
         if error.is_temporary:
             return Verdict(Action.RETRY, Trouble.DEFERRED)
-        return Verdict(Action.FAIL, Trouble.TOO_LARGE if error.code == 552 else Trouble.REFUSED)
+        return Verdict(Action.FAIL, Trouble.TOO_LARGE if _is_too_large(error) else Trouble.REFUSED)
     if isinstance(error, SignInRevoked | ApplicationRefused):  # waits for a person; no server is asked meanwhile
         return Verdict(Action.RETRY, Trouble.SIGN_IN, MENDED_BY_A_PERSON)
     if isinstance(error, errors.ServerBusy):
@@ -73,6 +73,14 @@ def verdict(error: errors.DriverError, attempts: int) -> Verdict:
     if isinstance(error, errors.ServerUnreachable):
         return Verdict(Action.RETRY, Trouble.UNREACHABLE)
     return Verdict(Action.RETRY, Trouble.PROTOCOL)  # before the final dot: the driver says uncertain for all else
+
+
+def _is_too_large(error: errors.SendRejected) -> bool:
+    """552 of the whole mail speaks of its size; of one recipient it may be a full mailbox (RFC 3463 X.2.2)."""
+    if error.code != 552:
+        return False
+    texts = [text for _code, text in error.refused.values()] or ["5.3.4"]
+    return any(text.startswith(("5.2.3", "5.3.4")) for text in texts)
 
 
 def next_try(attempts: int, now: datetime, since: datetime, retry_after: float | None = None) -> datetime | None:

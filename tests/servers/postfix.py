@@ -15,6 +15,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,7 +64,7 @@ smtpd_sasl_path = private/auth
 smtpd_tls_auth_only = yes
 smtpd_tls_security_level = may
 smtpd_relay_restrictions = permit_sasl_authenticated, reject
-smtpd_recipient_restrictions = permit_sasl_authenticated, reject
+smtpd_recipient_restrictions = check_policy_service inet:127.0.0.1:{policy}, permit_sasl_authenticated, reject
 smtpd_sender_restrictions = reject_unlisted_sender
 smtputf8_enable = yes
 message_size_limit = 2000000
@@ -133,6 +134,44 @@ def why_not() -> str:
     return f"not installed: {', '.join(missing)}" if missing else ""
 
 
+class Policy:
+    """What Postfix asks about each recipient (its policy delegation protocol): `answers` lists what to say, once each."""
+
+    def __init__(self) -> None:
+        self.answers: dict[
+            str, list[str]
+        ] = {}  # address → actions such as "450 4.7.1 Greylisted"; then it is let through
+        self.asked: list[str] = []
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._socket.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self) -> None:
+        self._socket.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                line, _ = self._socket.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._talk, args=(line,), daemon=True).start()
+
+    def _talk(self, line: socket.socket) -> None:
+        with line, contextlib.suppress(OSError):
+            fields: dict[str, str] = {}
+            for raw in line.makefile("rb"):
+                name, _equals, value = raw.decode("utf-8", "replace").strip().partition("=")
+                if name:
+                    fields[name] = value
+                    continue
+                recipient = fields.get("recipient", "")
+                self.asked.append(recipient)
+                waiting = self.answers.get(recipient, [])
+                line.sendall(f"action={waiting.pop(0) if waiting else 'DUNNO'}\n\n".encode())
+                fields = {}
+
+
 @dataclass
 class Postfix:
     """A context manager around one instance. `dovecot_extra` is appended to its Dovecot's configuration."""
@@ -143,6 +182,7 @@ class Postfix:
         self._root = Path(tempfile.mkdtemp(prefix="pf", dir="/tmp"))
         self._root.chmod(0o755)
         self.submission_port, self.smtps_port = _free_port(), _free_port()
+        self.policy = Policy()
         self.certificate: Certificate = make_certificate(self._root / "tls")
         try:
             self._write()
@@ -155,6 +195,7 @@ class Postfix:
     def __exit__(self, *_: object) -> None:
         for pid_file in (self._root / "spool/pid/master.pid", self._root / "dove/master.pid"):
             _stop(pid_file)
+        self.policy.close()
         shutil.rmtree(self._root, ignore_errors=True)
 
     def address(self, security: Security, *, timeout: float = 10.0) -> ServerAddress:
@@ -181,7 +222,7 @@ class Postfix:
         values = {
             "root": root, "domain": DOMAIN, "returns": RETURNS, "uid": owner.pw_uid, "gid": owner.pw_gid, "name": root.name,
             "chain": self.certificate.chain, "key": self.certificate.key,
-            "submission": self.submission_port, "smtps": self.smtps_port,
+            "submission": self.submission_port, "smtps": self.smtps_port, "policy": self.policy.port,
         }  # fmt: skip
         (root / "etc/main.cf").write_text(MAIN_CF.format(**values))
         (root / "etc/master.cf").write_text(MASTER_CF.format(**values))
