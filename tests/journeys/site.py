@@ -139,6 +139,12 @@ class Site:
         )
         log.close()
 
+    def supervise(self) -> None:
+        """Start again what ended by itself, as a supervisor does."""
+        for name, process in list(self.processes.items()):
+            if process.poll() is not None:
+                self.start(name)
+
     def kill(self, name: str = "worker") -> None:
         """SIGKILL to a process and all its children."""
         process = self.processes.pop(name)

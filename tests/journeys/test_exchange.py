@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -20,11 +22,13 @@ from mail.moves import folder_for, move
 from outbox import delivery, services
 from outbox.models import OutgoingMessage, SendState
 from outbox.types import DraftFields
-from sync import parts, pipeline
+from sync import listener_keeper, parts, pipeline
+from sync.models import Listening
 from tests.drivers.contract import ATTACHMENT, mail, mail_with_attachment
 from tests.outbox.conftest import _storage  # noqa: F401 - a fixture
 from tests.servers.ews import EwsServer, Trouble
 from tests.servers.poor import PoorServer
+from tests.sync.test_listener import Running
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(180)]
 ANNA = "anna@example.com"
@@ -243,3 +247,31 @@ def test_a_service_account_opens_the_mailbox_of_another(monkeypatch: Any, ews_se
     pipeline.run_once(account.pk)
     assert Message.objects.get().subject == "Number 5"
     assert advanced(write(account, "ben@example.org")).state == SendState.FILED
+
+
+def test_the_listener_hears_of_new_mail_and_polls_without_streaming(monkeypatch: Any, ews_server: EwsServer) -> None:
+    monkeypatch.setattr(listener_keeper, "SCAN_EVERY", 0.3)
+    account = connect(monkeypatch, ews_server)
+    pipeline.run_once(account.pk)
+    running = Running()
+    try:
+        until(lambda: ews_server.streaming and running.rings(account.pk))
+        before = running.rings(account.pk)
+        ews_server.store.add(ews_server.store.by_name("inbox"), mail(1))
+        until(lambda: running.rings(account.pk) > before)
+        ews_server.streams = False
+        ews_server.subscriptions.clear()
+        ews_server.drop_all()
+        until(lambda: Listening.objects.filter(email_account=account, polled_until__isnull=False).exists())
+    finally:
+        running.listener.stop()
+        running.thread.join(60)
+    assert not running.thread.is_alive()
+
+
+def until(happened: Callable[[], object]) -> None:
+    """Wait for a state, with a long deadline."""
+    end = time.monotonic() + 90
+    while not happened():
+        assert time.monotonic() < end
+        time.sleep(0.05)

@@ -121,6 +121,7 @@ def disturbed(site: Site, torment: Torment, database: PostgresServer, count: int
     touched = 0
     while not site.is_done(count):
         assert time.monotonic() - began < limit, f"not done: {site.figures()}\n{site.logs()}"
+        site.supervise()
         if time.monotonic() >= next_at:
             next_at = time.monotonic() + next(acts)
         if touched < 3 and site.stored() > count * (touched + 1) / 4:
@@ -158,10 +159,10 @@ def test_twenty_thousand_messages_survive(site: Site, torment: Torment, postgres
 @pytest.mark.long
 @pytest.mark.timeout(1800)
 def test_a_clock_that_jumps_by_hours_loses_nothing(site: Site, postgres_server: PostgresServer) -> None:
-    site.launcher = ("-m", "tests.journeys.stepped_clock", "celery")
+    site.launcher, site.pool = ("-m", "tests.journeys.stepped_clock", "celery"), "threads"
     site.fill(COUNT)
     site.connect()
-    seconds = disturbed(site, kill_children, postgres_server, COUNT, 3 * took.get("calm", 200.0) + 120)
+    seconds = disturbed(site, calm, postgres_server, COUNT, 3 * took.get("calm", 200.0) + 120)
     site.judge(COUNT)
     print(f"\nstepped clock: {seconds:.0f} s")  # noqa: T201
 
