@@ -109,7 +109,7 @@ def _wizard(user: User) -> dict[str, str]:
 
 def _without_a_password(user: User) -> dict[str, str]:
     """The sign-in page of providers that take OAuth: not registered, refused, and another identity than the address."""
-    paths = {"guide": "/admin/providers/oauthapplication/guide/"}
+    paths = {}
     for kind, name in (("google", "Gmail"), ("microsoft", "Microsoft 365")):
         providers = []
         for _each in range(2):
@@ -132,7 +132,6 @@ def _without_a_password(user: User) -> dict[str, str]:
             application=application, problem="other_identity", expires_at=timezone.now(),
             signed_in_as="ines.ferreira-vandenbroucke@azulejos.example",
         )  # fmt: skip
-        paths[f"application-{kind}"] = f"/admin/providers/oauthapplication/{application.pk}/change/"
     return paths
 
 
