@@ -1,6 +1,6 @@
 // The composer: keeps what is typed (two seconds after the last key, and when the page goes), sends, closes.
 // Invariant: text leaves this page only into a saved draft; what could not be saved stays in this browser until it is.
-import { Editor } from "./compose-editor.js";
+import { Editor, clean } from "./compose-editor.js";
 import { Files } from "./compose-files.js";
 import { tell } from "./compose-framed.js";
 import { People } from "./compose-people.js";
@@ -316,10 +316,21 @@ function alone() {
   });
 }
 
+/** Whether what was noted is what the page shows: the same words, pictures, people and subject. */
+function isHere(found) {
+  const box = document.createElement("div");
+  box.append(clean(found.html ?? ""));
+  const words = (one) => one.textContent.replace(/\s+/g, " ").trim() + one.querySelectorAll("b, i, u, s, a, li, blockquote, td, img, span").length;
+  const isText = found.is_plain === "1" ? found.text === editor.text.value : words(box) === words(editor.root);
+  const isMode = (found.is_plain === "1") === editor.isPlain;
+  return isText && isMode && (found.subject ?? "") === form.elements.subject.value && ["to", "cc", "bcc"].every((name) => (found[name] ?? "") === people[name].value);
+}
+
 function restore() {
   const found = JSON.parse(localStorage.getItem(STORE) ?? "null");
   if (!found) return;
   localStorage.removeItem(STORE);
+  if (isHere(found)) return; // it was saved while the page went
   form.elements.version.value = found.version; // where it was changed elsewhere since, the server says so and both are kept
   form.elements.subject.value = found.subject ?? "";
   for (const name of ["to", "cc", "bcc"]) people[name].replace(found[name] ?? "");
