@@ -23,7 +23,7 @@ from accounts.vault import change_secret, read_secret, store_secret
 from base.crypto import CryptoError
 from base.process import holder_name, is_dead
 from drivers.errors import AuthenticationFailed, DriverError, ServerBusy, ServerUnreachable
-from drivers.oauth.errors import ApplicationRefused, SignInRevoked
+from drivers.oauth.errors import ApplicationRefused, ConsentRefused, ScopeMissing, SignInRevoked
 from drivers.oauth.flow import Tokens
 from drivers.types import AuthKind, Login
 from providers.applications import service_of
@@ -155,6 +155,8 @@ def _renew(grant: OAuthGrant, mark: str) -> str:
             tokens = service.refresh(secret.refresh)
         else:
             raise SignInRevoked("The service gave no lasting sign-in.")
+    except (ConsentRefused, ScopeMissing) as error:  # it wants the person: a second factor, a consent that was narrowed
+        return _note_failure(grant, mark, SignInRevoked("The sign-in is over.", server_said=error.server_said))
     except DriverError as error:
         return _note_failure(grant, mark, error)
     return _store(grant, mark, secret, tokens)

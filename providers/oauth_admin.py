@@ -37,13 +37,13 @@ class ApplicationForm(forms.ModelForm):
     """A registration. The secret's field is always empty; left empty, the kept one stays."""
 
     new_secret = forms.CharField(
-        label=gettext_lazy("client secret"), required=False, max_length=2000, strip=True,
+        label=gettext_lazy("Client secret"), required=False, max_length=2000, strip=True,
         widget=forms.PasswordInput(render_value=False, attrs={"autocomplete": "off"}),
         help_text=gettext_lazy("Kept encrypted and never shown again. Leave it empty to keep the present one."),
     )  # fmt: skip
 
     issuer = forms.URLField(
-        label=gettext_lazy("issuer"), required=False, max_length=300, assume_scheme="https",
+        label=gettext_lazy("Issuer"), required=False, max_length=300, assume_scheme="https",
         help_text=OAuthApplication._meta.get_field("issuer").help_text,
     )  # fmt: skip
 

@@ -24,7 +24,7 @@ from accounts.tokens import access_token, distrust, keep_tokens, login_with
 from accounts.vault import move_candidate, read_secret, rotate
 from crm_mail.logs import redact
 from drivers.errors import AuthenticationFailed, ServerBusy, ServerUnreachable
-from drivers.oauth.errors import ApplicationRefused, SignInRevoked
+from drivers.oauth.errors import ApplicationRefused, ConsentRefused, ScopeMissing, SignInRevoked
 from drivers.oauth.flow import Tokens
 from drivers.types import AuthKind
 from providers.models import OAuthApplication
@@ -148,6 +148,19 @@ def test_a_refused_application_is_asked_seldom_and_a_revoked_grant_never_again(
         with pytest.raises(SignInRevoked):
             access_token(credential)
     assert len(service.seen) == 2
+
+
+@pytest.mark.parametrize("error", [ConsentRefused("second factor"), ScopeMissing("narrowed")])
+def test_a_service_that_wants_the_person_again_is_asked_once(
+    account: EmailAccount, service: FakeService, error: Exception
+) -> None:
+    credential = keep(account)
+    age(credential, minutes=1)
+    service.error = error
+    for _each in range(3):
+        with pytest.raises(SignInRevoked):
+            access_token(credential)
+    assert len(service.seen) == 1
 
 
 def test_a_token_that_the_mail_server_refuses_is_renewed_once_a_minute_at_most(

@@ -124,9 +124,10 @@ def _without_a_password(user: User) -> dict[str, str]:
             key=kind, name=f"Our {name}", kind=kind, client_id="id", provider=providers[1]
         )
         paths[f"sign-in-none-{kind}"] = _at(user, providers[0])
-        paths[f"sign-in-{kind}"] = _at(user, providers[1])
-        paths[f"sign-in-refused-{kind}"] = _at(user, providers[1]) + "?told=refused"
-        paths[f"sign-in-other-{kind}"] = _at(user, providers[1])
+        if kind == "google":
+            paths["sign-in-google"] = _at(user, providers[1]) + "?told=refused"
+            continue
+        paths["sign-in-other-microsoft"] = _at(user, providers[1])
         SignInAttempt.objects.create(
             state_hash=kind, session_hash="", user=user, setup=MailboxSetup.objects.latest("created_at"),
             application=application, problem="other_identity", expires_at=timezone.now(),
