@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
 import pytest
+import redis as redis_client
 
 from tests.journeys.conftest import Installation
 from tests.journeys.letters import letters
@@ -98,29 +99,33 @@ def test_fifty_bad_servers_cost_the_good_ones_little(site: Site) -> None:
         silent = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=200))  # accepts, never answers
         closed = stack.enter_context(socket.socket())
         closed.bind(("127.0.0.1", 0))
-        seconds = []
-        for is_beside_bad_ones in (False, True):
-            if is_beside_bad_ones:
-                for kind, line in (("silent", silent), ("closed", closed)):
-                    bad = tuple(f"{kind}{number}@example.com" for number in range(25))
-                    _connect(site, bad, line.getsockname()[1], failures=1)
-                site.start("tick")
-                site.start()
-                time.sleep(5)
-                site.kill()
-                site.kill("tick")
-                site.here.rows(
-                    "TRUNCATE mail_copy, mail_thread CASCADE;"
-                    " UPDATE mail_folder SET cursor = NULL, enumerated_since = NULL, compared_at = NULL, epoch = 0;"
-                    " DELETE FROM accounts_connectionslot;"
-                    " UPDATE accounts_emailaccount SET next_sync_at = NULL"
-                )
-            site.start()
-            began = time.monotonic()
-            site.start("tick")
-            site.wait(lambda: _stored(site, "good%") >= 150 * len(GOOD), 600, "the good ones are done")
-            seconds.append(time.monotonic() - began)
-            site.kill("tick")
-            site.kill()
-    print(f"\ntwenty good mailboxes: {seconds[0]:.1f} s alone, {seconds[1]:.1f} s beside fifty bad ones")  # noqa: T201
-    assert seconds[1] <= 1.2 * seconds[0] + 3
+        for kind, line in (("silent", silent), ("closed", closed)):
+            bad = tuple(f"{kind}{number}@example.com" for number in range(25))
+            _connect(site, bad, line.getsockname()[1], failures=1)
+        alone = _download(site, "paused")
+        beside = _download(site, "active")
+        again = _download(site, "paused")
+    print(f"\ntwenty good mailboxes: {alone:.1f} and {again:.1f} s alone, {beside:.1f} s beside fifty bad ones")  # noqa: T201
+    assert beside <= 1.2 * (alone + again) / 2 + 3
+
+
+def _download(site: Site, bad: str) -> float:
+    """Seconds for the good ones to be downloaded from nothing, the bad ones in this state."""
+    site.here.rows(
+        "TRUNCATE mail_copy, mail_thread CASCADE;"
+        " UPDATE mail_folder SET cursor = NULL, enumerated_since = NULL, compared_at = NULL, epoch = 0;"
+        " DELETE FROM accounts_connectionslot;"
+        " UPDATE accounts_emailaccount SET next_sync_at = NULL;"
+        f" UPDATE accounts_emailaccount SET state = '{bad}', failures = 1 WHERE address NOT LIKE 'good%'"
+    )
+    site.redis.flush()
+    site.start()
+    queues = redis_client.Redis(port=site.redis.port)
+    site.wait(lambda: bool(queues.exists("_kombu.binding.crm_mail")), 120, "the worker listens")
+    began = time.monotonic()
+    site.start("tick")
+    site.wait(lambda: _stored(site, "good%") >= 150 * len(GOOD), 600, "the good ones are done")
+    took = time.monotonic() - began
+    site.kill("tick")
+    site.kill()
+    return took
