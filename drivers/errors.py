@@ -30,7 +30,7 @@ class ExchangeBlocked(ProtocolDisabled):
 
 
 class ExchangeElsewhere(DriverError):
-    """Autodiscover names another `host` (its service `url`, "" where unknown): a person confirms it before a password goes there."""
+    """Autodiscover names another `host` (its service `url`, "" where unknown): no password goes there unconfirmed."""
 
     def __init__(self, message: str = "", *, host: str = "", url: str = "") -> None:
         super().__init__(message, server_said=url or host)
@@ -98,7 +98,12 @@ class SendRejected(DriverError):
     """Refused for good or for now; `refused` maps recipient to (code, text), empty where all were refused at once."""
 
     def __init__(
-        self, message: str = "", *, refused: dict[str, tuple[int, str]] | None = None, code: int = 0, server_said: str = ""
+        self,
+        message: str = "",
+        *,
+        refused: dict[str, tuple[int, str]] | None = None,
+        code: int = 0,
+        server_said: str = "",
     ) -> None:
         super().__init__(message, server_said=server_said)
         self.refused = refused or {}

@@ -14,9 +14,15 @@ from drivers.smtp.driver import SmtpDriver
 from drivers.types import Login, ServerAddress
 
 MAILBOX_DRIVERS: dict[str, Callable[[ServerAddress, Login], MailboxDriver]] = {"imap": ImapDriver, "ews": EwsDriver}
-SENDING_DRIVERS: dict[str, Callable[[ServerAddress, Login | None], SendingDriver]] = {"smtp": SmtpDriver, "ews": EwsSender}
+SENDING_DRIVERS: dict[str, Callable[[ServerAddress, Login | None], SendingDriver]] = {
+    "smtp": SmtpDriver,
+    "ews": EwsSender,
+}
 
-PUSH_CHANNELS: dict[str, Callable[[ServerAddress, Login], PushChannel]] = {"imap": ImapPushChannel, "ews": EwsPushChannel}
+PUSH_CHANNELS: dict[str, Callable[[ServerAddress, Login], PushChannel]] = {
+    "imap": ImapPushChannel,
+    "ews": EwsPushChannel,
+}
 
 
 def open_mailbox(protocol: str, server: ServerAddress, login: Login) -> MailboxDriver:

@@ -22,7 +22,7 @@ from drivers.types import PartInfo, RemoteMessage
 
 BATCH = 100  # items of one GetItem
 BATCH_BYTES = 8 * 1024 * 1024  # of messages in one answer (a third more on the wire)
-MOST_WHOLE = 32 * 1024 * 1024  # bytes: a larger message is never asked for whole but by `fetch_raw`
+MOST_WHOLE = 24 * 1024 * 1024  # bytes: a larger message is never asked for whole but by `fetch_raw`
 UNKNOWN_SIZE = 256 * 1024
 CHUNK = 64 * 1024
 LONGEST_KEY = 600  # characters of an id, as the ledger keeps it

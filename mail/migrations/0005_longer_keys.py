@@ -4,15 +4,14 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('mail', '0004_moves'),
+        ("mail", "0004_moves"),
     ]
 
     operations = [
         migrations.AlterField(
-            model_name='copy',
-            name='remote_key',
+            model_name="copy",
+            name="remote_key",
             field=models.CharField(max_length=600),
         ),
     ]

@@ -4,15 +4,18 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('providers', '0002_sign_in_applications'),
+        ("providers", "0002_sign_in_applications"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='providerserver',
-            name='impersonates',
-            field=models.BooleanField(default=False, help_text="Exchange: the user name is a service account with the right to act as the mailbox's owner", verbose_name='by a service account'),
+            model_name="providerserver",
+            name="impersonates",
+            field=models.BooleanField(
+                default=False,
+                help_text="Exchange: the user name is a service account with the right to act as the mailbox's owner",
+                verbose_name="by a service account",
+            ),
         ),
     ]
