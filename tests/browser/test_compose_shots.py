@@ -12,13 +12,14 @@ from django.utils import timezone
 
 from accounts.models import User
 from accounts.services import add_alias
+from contacts.models import ContactAddress
 from mail.models import Thread
 from notifications.models import Kind
 from notifications.services import notify
 from outbox.models import BounceNote, OutgoingMessage, OutgoingRecipient
 from outbox.services import save_template, start_draft
 from outbox.services.templates import TemplateFields
-from tests.browser.test_compose import READY, wait_saved, written
+from tests.browser.test_compose import READY, written
 from tests.factories import ContactFactory, EmailAccountFactory, EmailAccountServerFactory
 from tests.panel.demo import believable
 
@@ -55,32 +56,34 @@ def world() -> tuple[User, OutgoingMessage, Thread]:
     return user, written(user, thread), thread
 
 
-def test_each_state_of_the_composer_is_photographed(open_page: Any) -> None:
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("width", "height"), SIZES)
+def test_the_composer_is_photographed_as_one_writes(open_page: Any, width: int, height: int, scheme: str) -> None:
     user, draft, thread = world()
-    for width, height in SIZES:
-        for scheme in ("light", "dark"):
-            page = open_page(user, "/keys/", width=width, height=height, scheme=scheme)
-            Camera(page, f"{width}-{scheme}").all(draft, thread)
-            page.context.close()
+    page = open_page(user, "/keys/", width=width, height=height, scheme=scheme)
+    Camera(page, f"{width}-{scheme}").all(draft, thread)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("width", "height"), SIZES)
+def test_what_becomes_of_a_mail_is_photographed(open_page: Any, width: int, height: int, scheme: str) -> None:
+    user, draft, _thread = world()
     told(user, draft)
-    for width, height in SIZES:
-        for scheme in ("light", "dark"):
-            page = open_page(user, "/keys/", width=width, height=height, scheme=scheme)
-            camera = Camera(page, f"{width}-{scheme}")
-            for name, values in STATES.items():
-                soon = timezone.now() + timedelta(hours=3)
-                blank = {"attempts": 0, "is_scheduled": False, "last_error_said": "", "due_at": soon, "send_at": soon}
-                OutgoingMessage.objects.filter(pk=draft.pk).update(**(blank | values))
-                camera.go(f"state-{name}", f"/compose/{draft.pk}/")
-            camera.go("outbox", "/?view=drafts")
-            camera.go("notifications", "/notifications/")
-            camera.go(
-                "aliases", f"/settings/email-accounts/{draft.email_account_id}/", "section:has(h2:text-is('Aliases'))"
-            )
-            camera.go("signature", f"/settings/email-accounts/{draft.email_account_id}/", "[data-signature-tools]")
-            note = BounceNote.objects.select_related("message").get()
-            camera.go("bounce", f"/threads/{note.message.thread_id}/")
-            page.context.close()
+    page = open_page(user, "/keys/", width=width, height=height, scheme=scheme)
+    camera = Camera(page, f"{width}-{scheme}")
+    for name, values in STATES.items():
+        soon = timezone.now() + timedelta(hours=3)
+        blank = {"attempts": 0, "is_scheduled": False, "last_error_said": "", "due_at": soon, "send_at": soon}
+        OutgoingMessage.objects.filter(pk=draft.pk).update(**(blank | values))
+        camera.go(f"state-{name}", f"/compose/{draft.pk}/")
+    camera.go("outbox", "/?view=drafts")
+    camera.go("notifications", "/notifications/")
+    account = f"/settings/email-accounts/{draft.email_account_id}/"
+    camera.go("aliases", account, "section:has(h2:text-is('Aliases'))")
+    camera.go("signature", account, "[data-signature-tools]")
+    note = BounceNote.objects.select_related("message").get()
+    camera.go("bounce", f"/threads/{note.message.thread_id}/?message={note.message_id}", ".msg .banner-danger")
+    camera.go("contact", f"/contacts/{ContactAddress.objects.exclude(invalid_since=None).get().contact_id}/")
 
 
 def told(user: User, draft: OutgoingMessage) -> None:
@@ -101,6 +104,9 @@ def told(user: User, draft: OutgoingMessage) -> None:
         notify(user=user, kind=kind, key=str(kind), email_account=draft.email_account, data=data)
     data = {"outgoing": draft.pk, "subject": draft.subject, "addresses": ["piet@bouw.example"], "came_back": True}
     notify(user=user, kind=Kind.MAIL_RETURNED, key="r", email_account=draft.email_account, data=data)
+    ContactAddress.objects.filter(address="tomas@azulejos.example").update(
+        invalid_since=timezone.now(), invalid_reason="5.1.1 550 user unknown"
+    )
     message = draft.email_account.messages.filter(is_outgoing=False).order_by("received_at")[0]
     BounceNote.objects.create(
         message=message, kind="failed", outgoing=draft, failures=[["piet@bouw.example", "5.1.1", "550 user unknown"]]
@@ -166,11 +172,6 @@ class Camera:
         page.locator("#more summary").click()
         page.locator("[data-toggle-plain]").click()
         self.shoot("full-plain")
-        draft.attachments.all().delete()
-        wait_saved(page)
-        OutgoingMessage.objects.filter(pk=draft.pk).update(
-            is_plain=False, html=draft.html, keeps_quote=True, version=90
-        )
         asked = start_draft(user=draft.author, email_account=draft.email_account)
         page.goto(f"/compose/{asked.pk}/")
         page.wait_for_selector(READY)
