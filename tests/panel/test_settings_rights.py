@@ -23,6 +23,8 @@ MAY_SET_UP = MAY_SHARE | {"set_up"}
 MAY_READ = {"owner", "see", "send", "set_up"}
 ACCOUNT_DOORS = {  # name → (roles that get in, methods)
     "email_account": (MAY_SET_UP, "get post"),
+    "alias_add": (MAY_SET_UP, "post"),
+    "alias_remove": (MAY_SET_UP, "post"),
     "answer_download": (MAY_SET_UP, "post"),
     "email_account_sync": (MAY_SET_UP, "post"),
     "email_account_folders": (MAY_SET_UP, "post"),
@@ -46,12 +48,15 @@ RUN_DOORS = {  # of one run of the wizard: only its own user
     "wizard_steps": "get",
     "wizard_retry": "post",
     "wizard_receive_only": "post",
+    "wizard_sign_in": "post",
+    "wizard_as_other": "post",
     "wizard_done": "get post",
 }
 OPEN_DOORS = {"new_email_account": "get post", "settings": "get post", "settings_look": "post"}  # to every user
 PEOPLE_DOORS = {"settings_people": "get post", "invitation_withdraw": "post"}  # to (mail) administrators
 SEEN_DOORS = {"why", "why_import", "why_try_again"}  # to those who may see its mail: tested in test_why
 TOKEN_DOORS = {"invitation"}  # tested in test_invitation_pages
+SERVICE_DOORS = {"oauth_callback", "wizard_as_application"}  # tested with the sign-in service
 
 
 @pytest.fixture
@@ -76,13 +81,13 @@ def expect(status: int, role: str, method: str, *, is_in: bool, methods: str) ->
 
 def test_every_door_of_the_settings_and_the_wizard_has_a_row() -> None:
     names = {route.name for routes in (pace_routes, settings_routes, wizard_routes) for route in routes.urlpatterns}
-    assert names == {*ACCOUNT_DOORS, *RUN_DOORS, *OPEN_DOORS, *PEOPLE_DOORS, *SEEN_DOORS, *TOKEN_DOORS}
+    assert names == {*ACCOUNT_DOORS, *RUN_DOORS, *OPEN_DOORS, *PEOPLE_DOORS, *SEEN_DOORS, *TOKEN_DOORS, *SERVICE_DOORS}
 
 
 @pytest.mark.parametrize("name", ACCOUNT_DOORS)
 def test_the_settings_of_a_mailbox_open_for_those_who_may_set_it_up(house: House, name: str) -> None:
     roles, methods = ACCOUNT_DOORS[name]
-    arguments = [house.account.pk, 0] if name == "sharing_remove" else [house.account.pk]
+    arguments = [house.account.pk, 0] if name in ("alias_remove", "sharing_remove") else [house.account.pk]
     url = reverse(f"panel:{name}", args=arguments)
     for role in reversed(ROLES):  # the owner last: what it does may close the door
         for method in ("get", "post"):

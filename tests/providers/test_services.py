@@ -127,6 +127,17 @@ def test_a_user_without_the_right_adds_no_server() -> None:
     assert not Provider.objects.filter(name="Mine").exists()
 
 
+def test_an_exchange_server_without_encryption_is_refused_where_no_network_is_private(
+    manager: object, settings: object
+) -> None:
+    settings.PRIVATE_NETWORKS = ()  # type: ignore[attr-defined]
+    with pytest.raises(ValidationError) as caught:
+        add_provider_with_servers(
+            name="New", servers=[NewServer("ews", url="http://mail.example.org/EWS/Exchange.asmx")], user=manager
+        )  # type: ignore[arg-type]
+    assert "ews-url" in caught.value.message_dict
+
+
 @pytest.mark.parametrize(
     ("name", "servers", "field"),
     [
@@ -141,7 +152,6 @@ def test_a_user_without_the_right_adds_no_server() -> None:
         ("New", [NewServer("smtp", "smtp.example.org", 465, "rot13")], "smtp-security"),
         ("New", [NewServer("imap", "imap.example.org", 993, "ssl", "guess")], "imap-login_format"),
         ("New", [NewServer("imap", "imap.example.org", 993, ca_bundle="junk")], "imap-ca_bundle"),
-        ("New", [NewServer("ews", url="http://mail.example.org/EWS/Exchange.asmx")], "ews-url"),
         ("New", [NewServer("ews", url="https://u:p@mail.example.org/")], "ews-url"),
         ("New", [NewServer("pop3", "pop.example.org", 995)], "pop3-protocol"),
     ],
