@@ -153,3 +153,18 @@ def test_a_grant_that_is_over_is_not_revoked_again() -> None:
     OAuthGrant.objects.update(refused_at=timezone.now())
     plan_revocation(account)
     assert not GrantToRevoke.objects.exists()
+
+
+def test_an_error_page_and_its_log_hold_nothing_of_the_answer(
+    client: Client, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def breaks(*_args: object, **_more: object) -> None:
+        raise RuntimeError("a defect")
+
+    monkeypatch.setattr(oauth, "finish_sign_in", breaks)
+    client.force_login(UserFactory())
+    client.raise_request_exception = False
+    response = client.get("/oauth/google/callback/?code=seeded-code-91fe&state=seeded-state-04ad")
+    told = response.content.decode() + caplog.text
+    assert response.status_code == 500
+    assert "seeded-code-91fe" not in told and "seeded-state-04ad" not in told

@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.servers, pytest.mark.django_db(tr
 PATIENCE = 60_000  # ms: the machine may be slow
 
 
-@pytest.fixture(scope="module", params=["google", "microsoft"])
+@pytest.fixture(scope="module", params=["microsoft", "google"])
 def place(request: Any, oidc: OidcServer) -> Iterator[tuple[str, Dovecot]]:
     if not Dovecot.is_installed():
         pytest.skip("Dovecot is not installed")
@@ -84,6 +84,7 @@ def test_a_person_signs_in_at_the_service_and_reads_mail(
     assert EmailAccount.objects.get().credential.kind == "oauth2"
 
 
+@pytest.mark.parametrize("place", ["microsoft"], indirect=True)
 def test_a_refusal_and_a_closed_window_lead_back_to_the_button(
     page: Any, registered: OAuthApplication, live_server: Any
 ) -> None:
