@@ -245,6 +245,7 @@ def test_many_workers_on_one_mailbox_fetch_each_message_once(site: Site, workers
     print(f"\n{workers} workers: {fetched / count:.3f} fetches a message")  # noqa: T201
     assert len(site.proxy.bodies) == count
     assert fetched <= 1.1 * count
+    assert site.proxy.most_open <= 4, "the budget of connections holds across workers"
 
 
 @pytest.mark.timeout(600)

@@ -39,6 +39,8 @@ class Proxy:
         self.mischief = mischief or Mischief()
         self.target_port = target_port
         self.connections = 0
+        self.open_now = self.most_open = 0  # clients at once
+        self._counting = threading.Lock()
         self.from_server = 0
         self.from_client = 0
         self.client_packets = 0
@@ -82,6 +84,9 @@ class Proxy:
                 sock.settimeout(None)
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self.connections += 1
+            with self._counting:
+                self.open_now += 1
+                self.most_open = max(self.most_open, self.open_now)
             self._open += [client, server]
             threading.Thread(target=self._up, args=(client, server), daemon=True).start()
             threading.Thread(target=self._down, args=(server, client), daemon=True).start()
@@ -112,6 +117,8 @@ class Proxy:
                 server.sendall(data)
         except OSError:
             pass
+        with self._counting:
+            self.open_now -= 1
         _close(client, server)
 
     def _down(self, server: socket.socket, client: socket.socket) -> None:
