@@ -50,7 +50,8 @@ def install() -> Path:
             for name in ("package.json", "package-lock.json"):
                 shutil.copy(HERE / name, folder)
             npm = node().parent.parent / "lib/node_modules/npm/bin/npm-cli.js"
-            command = [node(), npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
+            # The machine's own authorities count, as for pip: some networks have one.
+            command = [node(), "--use-system-ca", npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
             done = subprocess.run(
                 command, cwd=folder, capture_output=True, text=True, timeout=300, stdin=subprocess.DEVNULL
             )
