@@ -14,11 +14,14 @@ from PIL import Image
 
 from accounts.models import EmailAccount, User
 from accounts.services import add_alias
+from contacts.models import ContactAddress
 from mail.models import Message
-from outbox.models import OutgoingMessage, SendState, Template
+from outbox.models import BounceNote, OutgoingMessage, SendState, Template
 from outbox.services import save_template, start_draft
 from outbox.services.templates import TemplateFields
+from tests.browser.test_accessibility import AXE, RUN
 from tests.browser.test_compose import READY, docked, wait_saved
+from tests.browser.test_compose_shots import STATES, told, world
 from tests.browser.test_isolation import Sink, _bodies, sink, walled, watched  # noqa: F401 - fixtures
 from tests.factories import CompanyFactory, ContactFactory, EmailAccountFactory, EmailAccountServerFactory, UserFactory
 
@@ -345,3 +348,25 @@ def test_what_failed_after_it_was_sent_is_said_loudly_and_leads_to_it(open_page:
     frame.get_by_role("button", name="It arrived").click()
     frame.locator(".banner:has-text('Sent')").wait_for()
     wait_state(SendState.SENT)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_what_is_told_about_a_mail_has_no_violation(open_page: Any, scheme: str) -> None:
+    user, draft, _thread = world()
+    told(user, draft)
+    OutgoingMessage.objects.filter(pk=draft.pk).update(**STATES["uncertain"])
+    note = BounceNote.objects.select_related("message").get()
+    contact = ContactAddress.objects.exclude(invalid_since=None).get().contact_id
+    paths = (
+        f"/compose/{draft.pk}/", "/notifications/", f"/settings/email-accounts/{draft.email_account_id}/",
+        f"/threads/{note.message.thread_id}/?message={note.message_id}", f"/contacts/{contact}/",
+    )  # fmt: skip
+    page = open_page(user, "/keys/", scheme=scheme)
+    page.context.new_cdp_session(page).send("Page.setBypassCSP", {"enabled": True})
+    found = {}
+    for path in paths:
+        page.goto(path)
+        page.wait_for_load_state("networkidle")
+        page.evaluate(AXE)
+        found |= {path: problems} if (problems := page.evaluate(RUN)) else {}
+    assert not found, found
