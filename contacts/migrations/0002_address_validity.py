@@ -4,20 +4,19 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('contacts', '0001_initial'),
+        ("contacts", "0001_initial"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='contactaddress',
-            name='invalid_reason',
+            model_name="contactaddress",
+            name="invalid_reason",
             field=models.CharField(blank=True, editable=False, max_length=300),
         ),
         migrations.AddField(
-            model_name='contactaddress',
-            name='invalid_since',
+            model_name="contactaddress",
+            name="invalid_since",
             field=models.DateTimeField(blank=True, editable=False, null=True),
         ),
     ]

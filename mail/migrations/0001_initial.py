@@ -7,279 +7,419 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('accounts', '0001_initial'),
+        ("accounts", "0001_initial"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Correspondent',
+            name="Correspondent",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('address', models.CharField(max_length=320, unique=True)),
-                ('domain', models.CharField(db_index=True, max_length=255)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("address", models.CharField(max_length=320, unique=True)),
+                ("domain", models.CharField(db_index=True, max_length=255)),
             ],
         ),
         migrations.CreateModel(
-            name='Message',
+            name="Message",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('message_id', models.CharField(blank=True, max_length=1000)),
-                ('message_id_hash', models.BigIntegerField(null=True)),
-                ('subject', models.CharField(blank=True, max_length=1000)),
-                ('snippet', models.CharField(blank=True, max_length=250)),
-                ('from_name', models.CharField(blank=True, max_length=300)),
-                ('from_address', models.CharField(blank=True, max_length=320)),
-                ('sent_at', models.DateTimeField(null=True)),
-                ('received_at', models.DateTimeField()),
-                ('size', models.BigIntegerField(default=0)),
-                ('is_outgoing', models.BooleanField(default=False)),
-                ('is_read', models.BooleanField(default=False)),
-                ('is_flagged', models.BooleanField(default=False)),
-                ('is_answered', models.BooleanField(default=False)),
-                ('is_draft', models.BooleanField(default=False)),
-                ('is_automatic', models.BooleanField(default=False)),
-                ('has_attachments', models.BooleanField(default=False)),
-                ('is_complete', models.BooleanField(default=True)),
-                ('verdict', models.CharField(default='unknown', max_length=12)),
-                ('digest', models.CharField(blank=True, max_length=64)),
-                ('object_id', models.CharField(blank=True, max_length=255)),
-                ('processed_at', models.DateTimeField(null=True)),
-                ('gone_at', models.DateTimeField(null=True)),
-                ('trashed_at', models.DateTimeField(null=True)),
-                ('is_indexed', models.BooleanField(default=False)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('email_account', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='messages', to='accounts.emailaccount')),
-                ('processed_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("message_id", models.CharField(blank=True, max_length=1000)),
+                ("message_id_hash", models.BigIntegerField(null=True)),
+                ("subject", models.CharField(blank=True, max_length=1000)),
+                ("snippet", models.CharField(blank=True, max_length=250)),
+                ("from_name", models.CharField(blank=True, max_length=300)),
+                ("from_address", models.CharField(blank=True, max_length=320)),
+                ("sent_at", models.DateTimeField(null=True)),
+                ("received_at", models.DateTimeField()),
+                ("size", models.BigIntegerField(default=0)),
+                ("is_outgoing", models.BooleanField(default=False)),
+                ("is_read", models.BooleanField(default=False)),
+                ("is_flagged", models.BooleanField(default=False)),
+                ("is_answered", models.BooleanField(default=False)),
+                ("is_draft", models.BooleanField(default=False)),
+                ("is_automatic", models.BooleanField(default=False)),
+                ("has_attachments", models.BooleanField(default=False)),
+                ("is_complete", models.BooleanField(default=True)),
+                ("verdict", models.CharField(default="unknown", max_length=12)),
+                ("digest", models.CharField(blank=True, max_length=64)),
+                ("object_id", models.CharField(blank=True, max_length=255)),
+                ("processed_at", models.DateTimeField(null=True)),
+                ("gone_at", models.DateTimeField(null=True)),
+                ("trashed_at", models.DateTimeField(null=True)),
+                ("is_indexed", models.BooleanField(default=False)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                (
+                    "email_account",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="messages", to="accounts.emailaccount"
+                    ),
+                ),
+                (
+                    "processed_by",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Folder',
+            name="Folder",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('remote_id', models.CharField(max_length=600)),
-                ('path', models.JSONField(default=list)),
-                ('role', models.CharField(blank=True, max_length=10)),
-                ('is_selectable', models.BooleanField(default=True)),
-                ('is_virtual', models.BooleanField(default=False)),
-                ('is_followed', models.BooleanField(default=False)),
-                ('epoch', models.BigIntegerField(default=0)),
-                ('cursor', models.JSONField(blank=True, null=True)),
-                ('on_server', models.BigIntegerField(blank=True, null=True)),
-                ('on_server_at', models.DateTimeField(blank=True, null=True)),
-                ('total', models.BigIntegerField(blank=True, null=True)),
-                ('compared_at', models.DateTimeField(blank=True, null=True)),
-                ('enumerated_since', models.DateField(blank=True, null=True)),
-                ('last_error', models.CharField(blank=True, max_length=300)),
-                ('gone_at', models.DateTimeField(blank=True, null=True)),
-                ('email_account', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='folders', to='accounts.emailaccount')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("remote_id", models.CharField(max_length=600)),
+                ("path", models.JSONField(default=list)),
+                ("role", models.CharField(blank=True, max_length=10)),
+                ("is_selectable", models.BooleanField(default=True)),
+                ("is_virtual", models.BooleanField(default=False)),
+                ("is_followed", models.BooleanField(default=False)),
+                ("epoch", models.BigIntegerField(default=0)),
+                ("cursor", models.JSONField(blank=True, null=True)),
+                ("on_server", models.BigIntegerField(blank=True, null=True)),
+                ("on_server_at", models.DateTimeField(blank=True, null=True)),
+                ("total", models.BigIntegerField(blank=True, null=True)),
+                ("compared_at", models.DateTimeField(blank=True, null=True)),
+                ("enumerated_since", models.DateField(blank=True, null=True)),
+                ("last_error", models.CharField(blank=True, max_length=300)),
+                ("gone_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "email_account",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="folders", to="accounts.emailaccount"
+                    ),
+                ),
             ],
             options={
-                'ordering': ['email_account', 'path'],
+                "ordering": ["email_account", "path"],
             },
         ),
         migrations.CreateModel(
-            name='MessageContent',
+            name="MessageContent",
             fields=[
-                ('message', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, primary_key=True, related_name='content', serialize=False, to='mail.message')),
-                ('text', base.models.LongText(blank=True)),
-                ('html', base.models.LongText(blank=True)),
-                ('header_block', base.models.LongText(blank=True)),
-                ('in_reply_to', models.TextField(blank=True)),
-                ('references', models.JSONField(default=list)),
-                ('recipients', models.JSONField(default=dict)),
-                ('list_id', models.CharField(blank=True, max_length=500)),
-                ('list_unsubscribe', models.TextField(blank=True)),
-                ('authentication_results', models.JSONField(default=list)),
-                ('problems', models.JSONField(default=list)),
+                (
+                    "message",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        primary_key=True,
+                        related_name="content",
+                        serialize=False,
+                        to="mail.message",
+                    ),
+                ),
+                ("text", base.models.LongText(blank=True)),
+                ("html", base.models.LongText(blank=True)),
+                ("header_block", base.models.LongText(blank=True)),
+                ("in_reply_to", models.TextField(blank=True)),
+                ("references", models.JSONField(default=list)),
+                ("recipients", models.JSONField(default=dict)),
+                ("list_id", models.CharField(blank=True, max_length=500)),
+                ("list_unsubscribe", models.TextField(blank=True)),
+                ("authentication_results", models.JSONField(default=list)),
+                ("problems", models.JSONField(default=list)),
             ],
         ),
         migrations.CreateModel(
-            name='Copy',
+            name="Copy",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('epoch', models.BigIntegerField(default=0)),
-                ('remote_key', models.CharField(max_length=255)),
-                ('uid', models.BigIntegerField(null=True)),
-                ('state', models.CharField(choices=[('pending', 'Pending'), ('stored', 'Stored'), ('filtered', 'Filtered'), ('failed', 'Failed')], default='pending', max_length=8)),
-                ('reason', models.CharField(blank=True, max_length=300)),
-                ('raw', models.CharField(blank=True, max_length=200)),
-                ('received_at', models.DateTimeField(null=True)),
-                ('size', models.BigIntegerField(null=True)),
-                ('flags', models.CharField(blank=True, max_length=500)),
-                ('object_id', models.CharField(blank=True, max_length=255)),
-                ('attempts', models.PositiveSmallIntegerField(default=0)),
-                ('claimed_by', models.CharField(blank=True, max_length=60)),
-                ('claimed_until', models.DateTimeField(null=True)),
-                ('missing_since', models.DateTimeField(null=True)),
-                ('is_out_of_scope', models.BooleanField(default=False)),
-                ('email_account', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to='accounts.emailaccount')),
-                ('folder', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='copies', to='mail.folder')),
-                ('message', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='copies', to='mail.message')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("epoch", models.BigIntegerField(default=0)),
+                ("remote_key", models.CharField(max_length=255)),
+                ("uid", models.BigIntegerField(null=True)),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("pending", "Pending"),
+                            ("stored", "Stored"),
+                            ("filtered", "Filtered"),
+                            ("failed", "Failed"),
+                        ],
+                        default="pending",
+                        max_length=8,
+                    ),
+                ),
+                ("reason", models.CharField(blank=True, max_length=300)),
+                ("raw", models.CharField(blank=True, max_length=200)),
+                ("received_at", models.DateTimeField(null=True)),
+                ("size", models.BigIntegerField(null=True)),
+                ("flags", models.CharField(blank=True, max_length=500)),
+                ("object_id", models.CharField(blank=True, max_length=255)),
+                ("attempts", models.PositiveSmallIntegerField(default=0)),
+                ("claimed_by", models.CharField(blank=True, max_length=60)),
+                ("claimed_until", models.DateTimeField(null=True)),
+                ("missing_since", models.DateTimeField(null=True)),
+                ("is_out_of_scope", models.BooleanField(default=False)),
+                (
+                    "email_account",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="+", to="accounts.emailaccount"
+                    ),
+                ),
+                (
+                    "folder",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="copies", to="mail.folder"
+                    ),
+                ),
+                (
+                    "message",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="copies",
+                        to="mail.message",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Change',
+            name="Change",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('kind', models.CharField(default='flags', max_length=10)),
-                ('add', models.JSONField(default=list)),
-                ('remove', models.JSONField(default=list)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('attempts', models.PositiveSmallIntegerField(default=0)),
-                ('next_try_at', models.DateTimeField(null=True)),
-                ('failed_reason', models.CharField(blank=True, max_length=300)),
-                ('done_at', models.DateTimeField(null=True)),
-                ('email_account', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to='accounts.emailaccount')),
-                ('target', models.ForeignKey(null=True, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='mail.folder')),
-                ('message', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='changes', to='mail.message')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("kind", models.CharField(default="flags", max_length=10)),
+                ("add", models.JSONField(default=list)),
+                ("remove", models.JSONField(default=list)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("attempts", models.PositiveSmallIntegerField(default=0)),
+                ("next_try_at", models.DateTimeField(null=True)),
+                ("failed_reason", models.CharField(blank=True, max_length=300)),
+                ("done_at", models.DateTimeField(null=True)),
+                (
+                    "email_account",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="+", to="accounts.emailaccount"
+                    ),
+                ),
+                (
+                    "target",
+                    models.ForeignKey(
+                        null=True, on_delete=django.db.models.deletion.CASCADE, related_name="+", to="mail.folder"
+                    ),
+                ),
+                (
+                    "message",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="changes", to="mail.message"
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='MessageAddress',
+            name="MessageAddress",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('role', models.CharField(choices=[('f', 'From'), ('t', 'To'), ('c', 'Cc'), ('b', 'Bcc'), ('r', 'Reply-To')], max_length=1)),
-                ('correspondent', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='uses', to='mail.correspondent')),
-                ('message', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='addresses', to='mail.message')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "role",
+                    models.CharField(
+                        choices=[("f", "From"), ("t", "To"), ("c", "Cc"), ("b", "Bcc"), ("r", "Reply-To")], max_length=1
+                    ),
+                ),
+                (
+                    "correspondent",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="uses", to="mail.correspondent"
+                    ),
+                ),
+                (
+                    "message",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="addresses", to="mail.message"
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Part',
+            name="Part",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('section', models.CharField(max_length=60)),
-                ('content_type', models.CharField(blank=True, max_length=200)),
-                ('file_name', models.CharField(blank=True, max_length=500)),
-                ('size', models.BigIntegerField(default=0)),
-                ('content_id', models.CharField(blank=True, max_length=500)),
-                ('is_inline', models.BooleanField(default=False)),
-                ('stored', models.CharField(blank=True, max_length=200)),
-                ('stored_at', models.DateTimeField(null=True)),
-                ('message', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='parts', to='mail.message')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("section", models.CharField(max_length=60)),
+                ("content_type", models.CharField(blank=True, max_length=200)),
+                ("file_name", models.CharField(blank=True, max_length=500)),
+                ("size", models.BigIntegerField(default=0)),
+                ("content_id", models.CharField(blank=True, max_length=500)),
+                ("is_inline", models.BooleanField(default=False)),
+                ("stored", models.CharField(blank=True, max_length=200)),
+                ("stored_at", models.DateTimeField(null=True)),
+                (
+                    "message",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="parts", to="mail.message"
+                    ),
+                ),
             ],
             options={
-                'ordering': ['message', 'id'],
+                "ordering": ["message", "id"],
             },
         ),
         migrations.CreateModel(
-            name='Thread',
+            name="Thread",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('subject', models.CharField(blank=True, max_length=1000)),
-                ('snippet', models.CharField(blank=True, max_length=250)),
-                ('participants', models.JSONField(default=list)),
-                ('last_received_at', models.DateTimeField()),
-                ('message_count', models.PositiveIntegerField(default=0)),
-                ('unread_count', models.PositiveIntegerField(default=0)),
-                ('open_count', models.PositiveIntegerField(default=0)),
-                ('sent_count', models.PositiveIntegerField(default=0)),
-                ('draft_count', models.PositiveIntegerField(default=0)),
-                ('has_attachments', models.BooleanField(default=False)),
-                ('is_flagged', models.BooleanField(default=False)),
-                ('email_account', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to='accounts.emailaccount')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("subject", models.CharField(blank=True, max_length=1000)),
+                ("snippet", models.CharField(blank=True, max_length=250)),
+                ("participants", models.JSONField(default=list)),
+                ("last_received_at", models.DateTimeField()),
+                ("message_count", models.PositiveIntegerField(default=0)),
+                ("unread_count", models.PositiveIntegerField(default=0)),
+                ("open_count", models.PositiveIntegerField(default=0)),
+                ("sent_count", models.PositiveIntegerField(default=0)),
+                ("draft_count", models.PositiveIntegerField(default=0)),
+                ("has_attachments", models.BooleanField(default=False)),
+                ("is_flagged", models.BooleanField(default=False)),
+                (
+                    "email_account",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="+", to="accounts.emailaccount"
+                    ),
+                ),
             ],
         ),
         migrations.AddField(
-            model_name='message',
-            name='thread',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='messages', to='mail.thread'),
+            model_name="message",
+            name="thread",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.PROTECT, related_name="messages", to="mail.thread"
+            ),
         ),
         migrations.CreateModel(
-            name='ThreadReference',
+            name="ThreadReference",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('id_hash', models.BigIntegerField()),
-                ('email_account', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to='accounts.emailaccount')),
-                ('thread', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='references', to='mail.thread')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("id_hash", models.BigIntegerField()),
+                (
+                    "email_account",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="+", to="accounts.emailaccount"
+                    ),
+                ),
+                (
+                    "thread",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="references", to="mail.thread"
+                    ),
+                ),
             ],
         ),
         migrations.AddConstraint(
-            model_name='folder',
-            constraint=models.UniqueConstraint(fields=('email_account', 'remote_id'), name='one_row_per_folder'),
+            model_name="folder",
+            constraint=models.UniqueConstraint(fields=("email_account", "remote_id"), name="one_row_per_folder"),
         ),
         migrations.AddIndex(
-            model_name='copy',
-            index=models.Index(condition=models.Q(('state', 'pending')), fields=['email_account', '-received_at'], name='pending_copies'),
+            model_name="copy",
+            index=models.Index(
+                condition=models.Q(("state", "pending")),
+                fields=["email_account", "-received_at"],
+                name="pending_copies",
+            ),
         ),
         migrations.AddIndex(
-            model_name='copy',
-            index=models.Index(fields=['folder', '-received_at'], name='copies_of_a_folder'),
+            model_name="copy",
+            index=models.Index(fields=["folder", "-received_at"], name="copies_of_a_folder"),
         ),
         migrations.AddIndex(
-            model_name='copy',
-            index=models.Index(fields=['folder', 'state'], name='copies_by_state'),
+            model_name="copy",
+            index=models.Index(fields=["folder", "state"], name="copies_by_state"),
         ),
         migrations.AddConstraint(
-            model_name='copy',
-            constraint=models.UniqueConstraint(fields=('folder', 'epoch', 'remote_key'), name='one_row_per_copy'),
+            model_name="copy",
+            constraint=models.UniqueConstraint(fields=("folder", "epoch", "remote_key"), name="one_row_per_copy"),
         ),
         migrations.AddIndex(
-            model_name='change',
-            index=models.Index(condition=models.Q(('done_at__isnull', True)), fields=['email_account', 'id'], name='changes_to_push'),
+            model_name="change",
+            index=models.Index(
+                condition=models.Q(("done_at__isnull", True)), fields=["email_account", "id"], name="changes_to_push"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='messageaddress',
-            constraint=models.UniqueConstraint(fields=('correspondent', 'message', 'role'), name='one_address_per_message_and_role'),
+            model_name="messageaddress",
+            constraint=models.UniqueConstraint(
+                fields=("correspondent", "message", "role"), name="one_address_per_message_and_role"
+            ),
         ),
         migrations.AddIndex(
-            model_name='thread',
-            index=models.Index(fields=['email_account', '-last_received_at'], name='threads_of_an_email_account'),
+            model_name="thread",
+            index=models.Index(fields=["email_account", "-last_received_at"], name="threads_of_an_email_account"),
         ),
         migrations.AddIndex(
-            model_name='thread',
-            index=models.Index(fields=['-last_received_at'], name='threads_newest_first'),
+            model_name="thread",
+            index=models.Index(fields=["-last_received_at"], name="threads_newest_first"),
         ),
         migrations.AddIndex(
-            model_name='thread',
-            index=models.Index(condition=models.Q(('unread_count__gt', 0)), fields=['email_account', '-last_received_at'], name='unread_threads'),
+            model_name="thread",
+            index=models.Index(
+                condition=models.Q(("unread_count__gt", 0)),
+                fields=["email_account", "-last_received_at"],
+                name="unread_threads",
+            ),
         ),
         migrations.AddIndex(
-            model_name='thread',
-            index=models.Index(condition=models.Q(('open_count__gt', 0)), fields=['email_account', '-last_received_at'], name='open_threads'),
+            model_name="thread",
+            index=models.Index(
+                condition=models.Q(("open_count__gt", 0)),
+                fields=["email_account", "-last_received_at"],
+                name="open_threads",
+            ),
         ),
         migrations.AddIndex(
-            model_name='thread',
-            index=models.Index(condition=models.Q(('sent_count__gt', 0)), fields=['email_account', '-last_received_at'], name='sent_threads'),
+            model_name="thread",
+            index=models.Index(
+                condition=models.Q(("sent_count__gt", 0)),
+                fields=["email_account", "-last_received_at"],
+                name="sent_threads",
+            ),
         ),
         migrations.AddIndex(
-            model_name='thread',
-            index=models.Index(condition=models.Q(('draft_count__gt', 0)), fields=['email_account', '-last_received_at'], name='draft_threads'),
+            model_name="thread",
+            index=models.Index(
+                condition=models.Q(("draft_count__gt", 0)),
+                fields=["email_account", "-last_received_at"],
+                name="draft_threads",
+            ),
         ),
         migrations.AddIndex(
-            model_name='message',
-            index=models.Index(fields=['email_account', '-received_at'], name='messages_newest_first'),
+            model_name="message",
+            index=models.Index(fields=["email_account", "-received_at"], name="messages_newest_first"),
         ),
         migrations.AddIndex(
-            model_name='message',
-            index=models.Index(fields=['thread', 'received_at'], name='messages_of_a_thread'),
+            model_name="message",
+            index=models.Index(fields=["thread", "received_at"], name="messages_of_a_thread"),
         ),
         migrations.AddIndex(
-            model_name='message',
-            index=models.Index(fields=['email_account', 'digest'], name='messages_by_digest'),
+            model_name="message",
+            index=models.Index(fields=["email_account", "digest"], name="messages_by_digest"),
         ),
         migrations.AddIndex(
-            model_name='message',
-            index=models.Index(condition=models.Q(('object_id', ''), _negated=True), fields=['email_account', 'object_id'], name='messages_by_object_id'),
+            model_name="message",
+            index=models.Index(
+                condition=models.Q(("object_id", ""), _negated=True),
+                fields=["email_account", "object_id"],
+                name="messages_by_object_id",
+            ),
         ),
         migrations.AddIndex(
-            model_name='message',
-            index=models.Index(fields=['message_id_hash'], name='messages_by_message_id'),
+            model_name="message",
+            index=models.Index(fields=["message_id_hash"], name="messages_by_message_id"),
         ),
         migrations.AddIndex(
-            model_name='message',
-            index=models.Index(condition=models.Q(('is_indexed', False)), fields=['-received_at'], name='messages_to_index'),
+            model_name="message",
+            index=models.Index(
+                condition=models.Q(("is_indexed", False)), fields=["-received_at"], name="messages_to_index"
+            ),
         ),
         migrations.AddIndex(
-            model_name='message',
-            index=models.Index(condition=models.Q(('trashed_at__isnull', False)), fields=['trashed_at'], name='messages_in_trash'),
+            model_name="message",
+            index=models.Index(
+                condition=models.Q(("trashed_at__isnull", False)), fields=["trashed_at"], name="messages_in_trash"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='threadreference',
-            constraint=models.UniqueConstraint(fields=('email_account', 'id_hash'), name='one_thread_per_message_id'),
+            model_name="threadreference",
+            constraint=models.UniqueConstraint(fields=("email_account", "id_hash"), name="one_thread_per_message_id"),
         ),
     ]

@@ -4,15 +4,16 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('accounts', '0002_initial'),
-        ('mail', '0002_search'),
+        ("accounts", "0002_initial"),
+        ("mail", "0002_search"),
     ]
 
     operations = [
         migrations.AddIndex(
-            model_name='copy',
-            index=models.Index(condition=models.Q(('missing_since__isnull', False)), fields=['email_account'], name='missing_copies'),
+            model_name="copy",
+            index=models.Index(
+                condition=models.Q(("missing_since__isnull", False)), fields=["email_account"], name="missing_copies"
+            ),
         ),
     ]

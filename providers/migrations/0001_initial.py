@@ -6,7 +6,6 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
@@ -15,96 +14,255 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.CreateModel(
-            name='Provider',
+            name="Provider",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('key', models.SlugField(max_length=80, unique=True, verbose_name='key')),
-                ('name', models.CharField(max_length=120, verbose_name='name')),
-                ('kind', models.CharField(choices=[('consumer', 'Public mail service'), ('business', 'Business mail service'), ('corporate', 'Own mail server')], default='corporate', max_length=20, verbose_name='kind')),
-                ('logo', models.CharField(blank=True, help_text='File name under img/providers, else a monogram', max_length=80, verbose_name='logo')),
-                ('monogram', models.CharField(blank=True, help_text='Shown where there is no logo', max_length=3, verbose_name='monogram')),
-                ('access', models.CharField(choices=[('direct', 'By IMAP, SMTP or Exchange'), ('bridge', "Only through the provider's own bridge program"), ('none', 'Not at all')], default='direct', max_length=8, verbose_name='access for mail programs')),
-                ('is_enabled', models.BooleanField(default=True, verbose_name='enabled')),
-                ('can_receive', models.BooleanField(default=True, verbose_name='receive')),
-                ('can_send', models.BooleanField(default=True, verbose_name='send')),
-                ('allows_password', models.BooleanField(default=True, verbose_name='password sign-in')),
-                ('allows_oauth', models.BooleanField(default=False, verbose_name='OAuth sign-in')),
-                ('oauth_kind', models.CharField(blank=True, max_length=20, verbose_name='OAuth kind')),
-                ('app_password', models.CharField(blank=True, choices=[('', 'No'), ('required', 'Always'), ('sometimes', 'With two-step verification'), ('maybe', 'Perhaps (not proven)')], max_length=20, verbose_name='app password')),
-                ('app_password_help', models.URLField(blank=True, max_length=500, verbose_name='app password page')),
-                ('app_password_note', models.TextField(blank=True, verbose_name='app password note')),
-                ('enable_imap_url', models.URLField(blank=True, max_length=500, verbose_name='page that switches IMAP on')),
-                ('is_imap_off_by_default', models.BooleanField(default=False, verbose_name='IMAP is off until the user allows it')),
-                ('help_url', models.URLField(blank=True, max_length=500, verbose_name='help page')),
-                ('notes', models.TextField(blank=True, verbose_name='notes')),
-                ('mx_suffixes', models.JSONField(blank=True, default=list, verbose_name='MX suffixes')),
-                ('position', models.PositiveIntegerField(default=1000, verbose_name='position in the list')),
-                ('is_catalogue', models.BooleanField(default=False, editable=False, verbose_name='from the catalogue')),
-                ('edited_fields', models.JSONField(blank=True, default=list, editable=False)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('created_by', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL, verbose_name='added by')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("key", models.SlugField(max_length=80, unique=True, verbose_name="key")),
+                ("name", models.CharField(max_length=120, verbose_name="name")),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[
+                            ("consumer", "Public mail service"),
+                            ("business", "Business mail service"),
+                            ("corporate", "Own mail server"),
+                        ],
+                        default="corporate",
+                        max_length=20,
+                        verbose_name="kind",
+                    ),
+                ),
+                (
+                    "logo",
+                    models.CharField(
+                        blank=True,
+                        help_text="File name under img/providers, else a monogram",
+                        max_length=80,
+                        verbose_name="logo",
+                    ),
+                ),
+                (
+                    "monogram",
+                    models.CharField(
+                        blank=True, help_text="Shown where there is no logo", max_length=3, verbose_name="monogram"
+                    ),
+                ),
+                (
+                    "access",
+                    models.CharField(
+                        choices=[
+                            ("direct", "By IMAP, SMTP or Exchange"),
+                            ("bridge", "Only through the provider's own bridge program"),
+                            ("none", "Not at all"),
+                        ],
+                        default="direct",
+                        max_length=8,
+                        verbose_name="access for mail programs",
+                    ),
+                ),
+                ("is_enabled", models.BooleanField(default=True, verbose_name="enabled")),
+                ("can_receive", models.BooleanField(default=True, verbose_name="receive")),
+                ("can_send", models.BooleanField(default=True, verbose_name="send")),
+                ("allows_password", models.BooleanField(default=True, verbose_name="password sign-in")),
+                ("allows_oauth", models.BooleanField(default=False, verbose_name="OAuth sign-in")),
+                ("oauth_kind", models.CharField(blank=True, max_length=20, verbose_name="OAuth kind")),
+                (
+                    "app_password",
+                    models.CharField(
+                        blank=True,
+                        choices=[
+                            ("", "No"),
+                            ("required", "Always"),
+                            ("sometimes", "With two-step verification"),
+                            ("maybe", "Perhaps (not proven)"),
+                        ],
+                        max_length=20,
+                        verbose_name="app password",
+                    ),
+                ),
+                ("app_password_help", models.URLField(blank=True, max_length=500, verbose_name="app password page")),
+                ("app_password_note", models.TextField(blank=True, verbose_name="app password note")),
+                (
+                    "enable_imap_url",
+                    models.URLField(blank=True, max_length=500, verbose_name="page that switches IMAP on"),
+                ),
+                (
+                    "is_imap_off_by_default",
+                    models.BooleanField(default=False, verbose_name="IMAP is off until the user allows it"),
+                ),
+                ("help_url", models.URLField(blank=True, max_length=500, verbose_name="help page")),
+                ("notes", models.TextField(blank=True, verbose_name="notes")),
+                ("mx_suffixes", models.JSONField(blank=True, default=list, verbose_name="MX suffixes")),
+                ("position", models.PositiveIntegerField(default=1000, verbose_name="position in the list")),
+                ("is_catalogue", models.BooleanField(default=False, editable=False, verbose_name="from the catalogue")),
+                ("edited_fields", models.JSONField(blank=True, default=list, editable=False)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                (
+                    "created_by",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                        verbose_name="added by",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'email provider',
-                'verbose_name_plural': 'email providers',
-                'ordering': ['position', 'name'],
+                "verbose_name": "email provider",
+                "verbose_name_plural": "email providers",
+                "ordering": ["position", "name"],
             },
         ),
         migrations.CreateModel(
-            name='ProviderServer',
+            name="ProviderServer",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('protocol', models.CharField(choices=[('imap', 'IMAP'), ('smtp', 'SMTP'), ('ews', 'Exchange')], max_length=8, verbose_name='protocol')),
-                ('host', models.CharField(blank=True, max_length=253, verbose_name='server')),
-                ('port', models.PositiveIntegerField(blank=True, null=True, verbose_name='port')),
-                ('security', models.CharField(choices=[('ssl', 'SSL/TLS'), ('starttls', 'STARTTLS'), ('none', 'None')], default='ssl', max_length=10, verbose_name='security')),
-                ('url', models.CharField(blank=True, max_length=500, verbose_name='Exchange service address')),
-                ('login_format', models.CharField(choices=[('manual_entry', 'Manual entry'), ('use_email_address', 'Email address'), ('use_mailbox_name', 'Mailbox name (before the @)')], default='use_email_address', max_length=20, verbose_name='login format')),
-                ('ca_bundle', models.TextField(blank=True, verbose_name='private CA (PEM)')),
-                ('position', models.PositiveSmallIntegerField(default=0, verbose_name='order')),
-                ('provider', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='servers', to='providers.provider')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "protocol",
+                    models.CharField(
+                        choices=[("imap", "IMAP"), ("smtp", "SMTP"), ("ews", "Exchange")],
+                        max_length=8,
+                        verbose_name="protocol",
+                    ),
+                ),
+                ("host", models.CharField(blank=True, max_length=253, verbose_name="server")),
+                ("port", models.PositiveIntegerField(blank=True, null=True, verbose_name="port")),
+                (
+                    "security",
+                    models.CharField(
+                        choices=[("ssl", "SSL/TLS"), ("starttls", "STARTTLS"), ("none", "None")],
+                        default="ssl",
+                        max_length=10,
+                        verbose_name="security",
+                    ),
+                ),
+                ("url", models.CharField(blank=True, max_length=500, verbose_name="Exchange service address")),
+                (
+                    "login_format",
+                    models.CharField(
+                        choices=[
+                            ("manual_entry", "Manual entry"),
+                            ("use_email_address", "Email address"),
+                            ("use_mailbox_name", "Mailbox name (before the @)"),
+                        ],
+                        default="use_email_address",
+                        max_length=20,
+                        verbose_name="login format",
+                    ),
+                ),
+                ("ca_bundle", models.TextField(blank=True, verbose_name="private CA (PEM)")),
+                ("position", models.PositiveSmallIntegerField(default=0, verbose_name="order")),
+                (
+                    "provider",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="servers", to="providers.provider"
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'server',
-                'verbose_name_plural': 'servers',
-                'ordering': ['protocol', 'position', 'id'],
+                "verbose_name": "server",
+                "verbose_name_plural": "servers",
+                "ordering": ["protocol", "position", "id"],
             },
         ),
         migrations.CreateModel(
-            name='DomainProposal',
+            name="DomainProposal",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('domain', models.CharField(max_length=253, verbose_name='domain')),
-                ('state', models.CharField(choices=[('waiting', 'Waiting'), ('approved', 'Approved'), ('rejected', 'Rejected')], default='waiting', max_length=10, verbose_name='state')),
-                ('decided_at', models.DateTimeField(blank=True, null=True)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('decided_by', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('proposed_by', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('provider', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='proposals', to='providers.provider')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("domain", models.CharField(max_length=253, verbose_name="domain")),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[("waiting", "Waiting"), ("approved", "Approved"), ("rejected", "Rejected")],
+                        default="waiting",
+                        max_length=10,
+                        verbose_name="state",
+                    ),
+                ),
+                ("decided_at", models.DateTimeField(blank=True, null=True)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                (
+                    "decided_by",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "proposed_by",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="+", to=settings.AUTH_USER_MODEL
+                    ),
+                ),
+                (
+                    "provider",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="proposals", to="providers.provider"
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'domain proposal',
-                'verbose_name_plural': 'domain proposals',
-                'ordering': ['-created_at'],
-                'constraints': [models.UniqueConstraint(fields=('domain', 'proposed_by'), name='one_proposal_per_user_and_domain')],
+                "verbose_name": "domain proposal",
+                "verbose_name_plural": "domain proposals",
+                "ordering": ["-created_at"],
+                "constraints": [
+                    models.UniqueConstraint(fields=("domain", "proposed_by"), name="one_proposal_per_user_and_domain")
+                ],
             },
         ),
         migrations.CreateModel(
-            name='ProviderDomain',
+            name="ProviderDomain",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('domain', models.CharField(max_length=253, verbose_name='domain')),
-                ('match', models.CharField(choices=[('exact', 'this domain'), ('suffix', 'this domain and those below it')], default='exact', max_length=8, verbose_name='applies to')),
-                ('source', models.CharField(choices=[('catalogue', 'Catalogue'), ('administrator', 'Administrator'), ('learned', 'Learned from a sign-in'), ('import', 'Import')], default='administrator', max_length=16, verbose_name='source')),
-                ('is_removed', models.BooleanField(default=False, editable=False)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('provider', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='domains', to='providers.provider')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("domain", models.CharField(max_length=253, verbose_name="domain")),
+                (
+                    "match",
+                    models.CharField(
+                        choices=[("exact", "this domain"), ("suffix", "this domain and those below it")],
+                        default="exact",
+                        max_length=8,
+                        verbose_name="applies to",
+                    ),
+                ),
+                (
+                    "source",
+                    models.CharField(
+                        choices=[
+                            ("catalogue", "Catalogue"),
+                            ("administrator", "Administrator"),
+                            ("learned", "Learned from a sign-in"),
+                            ("import", "Import"),
+                        ],
+                        default="administrator",
+                        max_length=16,
+                        verbose_name="source",
+                    ),
+                ),
+                ("is_removed", models.BooleanField(default=False, editable=False)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                (
+                    "provider",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="domains", to="providers.provider"
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'email provider domain',
-                'verbose_name_plural': 'email providers domains',
-                'ordering': ['domain'],
-                'constraints': [models.UniqueConstraint(fields=('domain', 'match'), name='one_row_per_domain', violation_error_message='This domain is in the table already, or was removed from it.')],
+                "verbose_name": "email provider domain",
+                "verbose_name_plural": "email providers domains",
+                "ordering": ["domain"],
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("domain", "match"),
+                        name="one_row_per_domain",
+                        violation_error_message="This domain is in the table already, or was removed from it.",
+                    )
+                ],
             },
         ),
     ]
