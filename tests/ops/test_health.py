@@ -65,7 +65,7 @@ def test_numbers_count_mailboxes_and_copies_and_name_nobody(client: Client) -> N
 @pytest.mark.django_db
 def test_numbers_take_few_queries_and_are_kept_a_moment(client: Client, django_assert_max_num_queries: Any) -> None:
     cache.clear()
-    with django_assert_max_num_queries(12):
+    with django_assert_max_num_queries(13):
         client.get("/metrics")
     with django_assert_max_num_queries(0):
         client.get("/metrics")
