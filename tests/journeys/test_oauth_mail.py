@@ -5,8 +5,10 @@ from __future__ import annotations
 import base64
 import json
 import logging
+import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -20,7 +22,7 @@ from django.utils import timezone
 
 from accounts.connections import mailbox
 from accounts.models import AccountState, Credential, EmailAccount, MailboxSetup, OAuthGrant
-from accounts.tokens import keep_tokens
+from accounts.tokens import access_token, keep_tokens
 from accounts.vault import move_candidate, read_secret
 from drivers.errors import AuthenticationFailed
 from drivers.imap.driver import ImapDriver
@@ -180,3 +182,25 @@ def test_a_token_that_has_ended_is_renewed_before_anybody_notices(world: World, 
         assert driver.list_folders()
     assert world.oidc.count("refresh_token") == before + 1
     assert secrets_of(account)["refresh"] != old["refresh"]
+
+
+def test_eight_workers_with_one_ended_token_ask_the_service_once(world: World) -> None:
+    account = world.connect()
+    old = secrets_of(account)
+    OAuthGrant.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
+    before = world.oidc.count("refresh_token")
+    gate = threading.Barrier(8)
+
+    def work() -> str:
+        try:
+            gate.wait(60)
+            return access_token(Credential.objects.get(email_account=account))
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(8) as pool:
+        got = [one.result(120) for one in [pool.submit(work) for _each in range(8)]]
+    assert len(set(got)) == 1 and got[0] != old["access"]
+    assert world.oidc.count("refresh_token") == before + 1
+    with mailbox(account) as driver:
+        assert driver.list_folders()
