@@ -155,7 +155,7 @@ class EwsDriver(MailboxDriver):
         shown = ("message:InternetMessageId",)
         test = compare("IsEqualTo", "message:InternetMessageId", wanted)
         try:
-            items = find_items(self._session, folder_id, Wish(test, shown=shown))[0]
+            items = find_items(self._session, folder_id, Wish(test, newest_first=True, shown=shown))[0]
             keys = [id_of(item) for item in items if text_at(item, "InternetMessageId") in (wanted, "")]
         except errors.ProtocolError:  # a server that cannot restrict by it: the newest are looked at
             keys = [copy.key for copy in changes.list_ids(self._session, folder_id, since=None)][: -FOUND - 1 : -1]
