@@ -24,7 +24,7 @@ from accounts.connections import mailbox
 from accounts.models import AccountState, Credential, EmailAccount, MailboxSetup, OAuthGrant
 from accounts.tokens import access_token, keep_tokens
 from accounts.vault import move_candidate, read_secret
-from drivers.errors import AuthenticationFailed
+from drivers.errors import AuthenticationFailed, DriverError
 from drivers.imap.driver import ImapDriver
 from drivers.oauth.services import sign_in_service
 from drivers.types import AuthKind, Login, Security
@@ -204,3 +204,22 @@ def test_eight_workers_with_one_ended_token_ask_the_service_once(world: World) -
     assert world.oidc.count("refresh_token") == before + 1
     with mailbox(account) as driver:
         assert driver.list_folders()
+
+
+def test_a_sign_in_service_that_is_down_is_no_wrong_password(world: World) -> None:
+    account = world.connect()
+    world.oidc.control(down=1)  # Dovecot says UNAVAILABLE, Postfix says 535
+    try:
+        waiting = send(account, "After the night")
+        with pytest.raises(DriverError):
+            pipeline.run_once(account.pk)
+    finally:
+        world.oidc.control(down=0)
+    account.refresh_from_db()
+    assert account.state == AccountState.ACTIVE
+    assert waiting.state == SendState.QUEUED and waiting.next_try_at is not None
+    receive(account)
+    OutgoingMessage.objects.filter(pk=waiting.pk).update(due_at=timezone.now() - timedelta(seconds=1))
+    delivery.advance(waiting.pk)
+    waiting.refresh_from_db()
+    assert waiting.state in (SendState.SENT, SendState.FILED), waiting.last_error_said
