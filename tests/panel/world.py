@@ -126,7 +126,7 @@ def _written(owner: Any, account: EmailAccount) -> dict[str, int]:
 
 def _keep(part: Part, data: bytes) -> None:
     """As if it had been fetched from the server before."""
-    part.stored = storages["mail"].save(f"parts/{part.pk}", ContentFile(data))
+    part.stored = storages["mail"].save(f"house/{part.pk}", ContentFile(data))
     part.save()
 
 
