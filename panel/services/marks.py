@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,31 +18,44 @@ from mail.queries import visible_messages, visible_threads
 
 @dataclass(frozen=True, slots=True)
 class Marked:
-    """A thread as it is after its marks changed, and the mailboxes (ids) whose servers must be told: ring for them."""
+    """A thread as it is after its marks changed, the mailboxes (ids) whose servers must be told: ring for them, and the
+    messages (ids) that became another: an undo concerns these alone."""
 
     thread: Thread
     to_push: list[int]
+    changed: tuple[int, ...]
 
 
 @transaction.atomic
 def mark_thread(
-    *, user: Any, thread_id: int, is_read: bool | None = None, is_processed: bool | None = None
+    *,
+    user: Any,
+    thread_id: int,
+    is_read: bool | None = None,
+    is_processed: bool | None = None,
+    only: Collection[int] | None = None,
 ) -> Marked | None:
     """Mark all received messages of a thread; returns what became of it, None where `user` may not see it.
 
-    Marking unread touches only the newest received message, as a person expects.
+    Marking unread touches only the newest received message, as a person expects. `only` (ids) leaves the others as they
+    are: what an undo takes back.
     """
     if not visible_threads(user).filter(pk=thread_id).exists():
         return None
     received = visible_messages(user).filter(thread_id=thread_id, is_outgoing=False, is_draft=False)
+    if only is not None:
+        received = received.filter(pk__in=list(only))
     to_push: list[int] = []
+    changed: list[int] = []
     if is_read is not None:
-        ids = list(received.order_by("-received_at", "-pk").values_list("pk", flat=True))
-        to_push = list(set_read(ids if is_read else ids[:1], is_read=is_read))
+        ids = list(received.order_by("-received_at", "-pk").values_list("pk", "is_read"))
+        ids = ids if is_read or only is not None else ids[:1]
+        changed = [pk for pk, was_read in ids if was_read != is_read]
+        to_push = list(set_read(changed, is_read=is_read))
     if is_processed is not None:
-        set_processed(list(received.values_list("pk", flat=True)), user=user, is_processed=is_processed)
+        changed = set_processed(list(received.values_list("pk", flat=True)), user=user, is_processed=is_processed)
     thread = visible_threads(user).select_related("email_account").filter(pk=thread_id).first()
-    return Marked(thread, to_push) if thread else None
+    return Marked(thread, to_push, tuple(changed)) if thread else None
 
 
 @transaction.atomic

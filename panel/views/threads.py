@@ -21,6 +21,8 @@ from panel.services.marks import mark_thread, request_sync
 from panel.templatetags.panel import day_label
 from sync.tasks import push_changes, sync_email_account
 
+MAX_ONLY = 1000  # messages that one undo can name
+
 
 @login_required
 @require_GET
@@ -88,8 +90,9 @@ def _thread_context(request: HttpRequest, thread_id: int, address: ListAddress) 
 def mark(request: HttpRequest, thread_id: int) -> HttpResponse:
     """Mark a thread: `read` and `processed` are "1", "0" or absent. Answers with what changed, out of band."""
     marks = {name: request.POST.get(name) == "1" for name in ("read", "processed") if request.POST.get(name)}
+    read, processed = marks.get("read"), marks.get("processed")
     changed = mark_thread(
-        user=request.user, thread_id=thread_id, is_read=marks.get("read"), is_processed=marks.get("processed")
+        user=request.user, thread_id=thread_id, is_read=read, is_processed=processed, only=_only(request)
     )
     if changed is None:
         raise Http404
@@ -103,8 +106,17 @@ def mark(request: HttpRequest, thread_id: int) -> HttpResponse:
         "address": address,
         "row": make_rows([changed.thread], address)[0],
         "marks": marks,
+        "changed": ",".join(map(str, changed.changed[:MAX_ONLY])),
     }
     return render(request, "panel/_marked.html", context | {"is_quiet": "quiet" in request.POST, "section": "email"})
+
+
+def _only(request: HttpRequest) -> list[int] | None:
+    """Which messages an undo is about; None: the whole thread."""
+    said = request.POST.get("only")
+    return (
+        None if said is None else [int(one) for one in said.split(",")[:MAX_ONLY] if one.isdecimal() and len(one) < 19]
+    )
 
 
 @login_required
