@@ -108,11 +108,15 @@ class _Candidate:
 
 
 def _says_the_same(message_id: int, item: Incoming) -> bool:
-    """Another protocol counts other bytes for the same mail (and may make its source anew): then the text decides."""
+    """Another protocol counts other bytes for the same mail (and may make its source anew): then the text decides, and
+    where there is none the names of what is attached."""
     text, html = _words(item.parsed.text), _words(item.parsed.html)
     there = MessageContent.objects.filter(message=message_id).values_list("text", "html").first()
-    if there is None or not (text or html):
+    if there is None:
         return False
+    if not (text or html or _words(there[0]) or _words(there[1])):
+        names = Part.objects.filter(message=message_id).values_list("file_name", flat=True)
+        return sorted(names) == sorted(part.file_name for part in item.parsed.parts)
     return bool(text and text == _words(there[0])) or bool(html and html == _words(there[1]))
 
 

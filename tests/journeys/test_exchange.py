@@ -191,13 +191,27 @@ def of_imap(server: PoorServer) -> tuple[str, ...]:
     return ("--imap", f"{place.host}:{place.port}:{place.security.value}", "--username", server.login().user_name)
 
 
+def without_text() -> list[bytes]:
+    """A mail of nothing but a file, and one of nothing at all."""
+    head = (
+        b"From: Ines <ines@azulejos.example>\r\nTo: anna@example.com\r\nDate: Mon, 2 Nov 2026 10:00:00 +0000\r\n"
+        b"MIME-Version: 1.0\r\n"
+    )
+    file = (
+        b'Message-ID: <scan@azulejos.example>\r\nSubject: Scan\r\nContent-Type: application/pdf; name="scan.pdf"\r\n'
+        b'Content-Disposition: attachment; filename="scan.pdf"\r\nContent-Transfer-Encoding: base64\r\n\r\nJVBERi0xLjQ=\r\n'
+    )
+    nothing = b"Message-ID: <empty@azulejos.example>\r\nSubject: (forgot the text)\r\nContent-Type: text/plain\r\n\r\n"
+    return [head + file, head + nothing]
+
+
 @pytest.mark.parametrize("regenerates", [False, True])
 @pytest.mark.parametrize("ends_on", ["imap", "ews"])
 def test_a_mailbox_keeps_its_history_when_it_changes_its_protocol(
     monkeypatch: Any, ews_server: EwsServer, poor_server: PoorServer, ends_on: str, regenerates: bool
 ) -> None:
     ews_server.regenerates = regenerates
-    mails = [mail(number, f"text of {number}") for number in range(8)] + [mail_with_attachment()]
+    mails = [mail(number, f"text of {number}") for number in range(8)] + [mail_with_attachment(), *without_text()]
     moment = datetime.now(UTC).replace(microsecond=0) - timedelta(days=1)
     for number, raw in enumerate(mails):
         at = moment + timedelta(minutes=number)
