@@ -23,9 +23,11 @@ from mail.moves import places
 PAGE = 50  # rows of a list page
 MAX_UNION = 400  # SQLite joins at most 500 selects in one statement
 COUNT_CAP = 999  # unread threads are counted up to here per mailbox
+LABELS = ("address", "address_key", "state", "failures", "answered_at", "last_sync_at", "last_new_mail_at")
 MESSAGES_SHOWN = 300  # newest messages of a thread that are listed
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
+Seen = Sequence[int] | None  # ids of visible_accounts(user) where the caller has just read them, else None
 View = Literal["all", "unread", "open", "sent", "drafts"]
 VIEWS: tuple[View, ...] = ("all", "unread", "open", "sent", "drafts")
 _CONDITIONS: dict[str, dict[str, int]] = {
@@ -113,34 +115,39 @@ def visible_folders(user: Any) -> QuerySet[Folder]:
     return Folder.objects.filter(email_account__in=visible_accounts(user), is_followed=True, gone_at__isnull=True)
 
 
-def thread_page(user: Any, filters: ThreadFilter, cursor: Cursor | None = None, limit: int = PAGE) -> ThreadPage:
+def thread_page(
+    user: Any, filters: ThreadFilter, cursor: Cursor | None = None, limit: int = PAGE, *, seen: Seen = None
+) -> ThreadPage:
     """At most `limit` threads below `cursor`, newest first, of what `user` may see."""
-    keys = _keys(user, filters, cursor, limit + 1)
+    keys = _keys(_accounts(user, filters, seen), filters, cursor, limit + 1)
     more = len(keys) > limit
     keys = keys[:limit]
     last = keys[-1] if keys else None
     return ThreadPage(threads_in_order([key.id for key in keys]), last if more else None, last)
 
 
-def newer_threads(user: Any, filters: ThreadFilter, until: Cursor, limit: int = 200) -> ThreadPage:
+def newer_threads(
+    user: Any, filters: ThreadFilter, until: Cursor, limit: int = 200, *, seen: Seen = None
+) -> ThreadPage:
     """The rows from the top down to `until`, that one included: the first page of a list, grown by what arrived."""
     just_below = Cursor(until.at, until.id - 1)
-    keys = [key for key in _keys(user, filters, None, limit) if (key.at, key.id) > (just_below.at, just_below.id)]
+    found = _keys(_accounts(user, filters, seen), filters, None, limit)
+    keys = [key for key in found if (key.at, key.id) > (just_below.at, just_below.id)]
     last = keys[-1] if keys else None
     return ThreadPage(threads_in_order([key.id for key in keys]), last, last)
 
 
-def neighbours(user: Any, filters: ThreadFilter, thread: Thread) -> tuple[int | None, int | None]:
+def neighbours(user: Any, filters: ThreadFilter, thread: Thread, *, seen: Seen = None) -> tuple[int | None, int | None]:
     """Ids of the threads just above (newer) and below (older) `thread` in a list."""
-    here = Cursor(thread.last_received_at, thread.pk)
-    newer = _keys(user, filters, here, 1, newer=True)
-    older = _keys(user, filters, here, 1)
+    here, ids = Cursor(thread.last_received_at, thread.pk), _accounts(user, filters, seen)
+    newer = _keys(ids, filters, here, 1, newer=True)
+    older = _keys(ids, filters, here, 1)
     return newer[0].id if newer else None, older[0].id if older else None
 
 
 def threads_in_order(ids: Sequence[int]) -> list[Thread]:
     """Threads by id in the given order. Not a door: the ids must come from one."""
-    found = Thread.objects.select_related("email_account").in_bulk(ids)
+    found = Thread.objects.in_bulk(ids)
     return [found[one] for one in ids if one in found]
 
 
@@ -172,16 +179,20 @@ def mail_counts(account_ids: Iterable[int]) -> dict[int, MailCounts]:
         return {row[0]: MailCounts(*row[1:]) for row in cursor.fetchall()}
 
 
-def _keys(user: Any, filters: ThreadFilter, cursor: Cursor | None, limit: int, newer: bool = False) -> list[Cursor]:
-    accounts = visible_accounts(user)
-    if filters.email_account_id is not None:
-        accounts = accounts.filter(pk=filters.email_account_id)
-    if filters.folder_id is not None:
-        folder = Folder.objects.filter(pk=filters.folder_id, email_account__in=accounts).first()
-        return _folder_keys(folder, filters, cursor, (limit, newer)) if folder else []
-    ids = list(accounts.values_list("pk", flat=True))
+def _accounts(user: Any, filters: ThreadFilter, seen: Seen = None) -> list[int]:
+    """Mailboxes (ids) that a list is about, of those that `user` may see."""
+    ids = list(visible_accounts(user).values_list("pk", flat=True)) if seen is None else list(seen)
+    return ids if filters.email_account_id is None else [pk for pk in ids if pk == filters.email_account_id]
+
+
+def _keys(
+    ids: list[int], filters: ThreadFilter, cursor: Cursor | None, limit: int, newer: bool = False
+) -> list[Cursor]:
     if not ids:
         return []
+    if filters.folder_id is not None:
+        folder = Folder.objects.filter(pk=filters.folder_id, email_account__in=ids).first()
+        return _folder_keys(folder, filters, cursor, (limit, newer)) if folder else []
     chosen = Thread.objects.filter(message_count__gt=0, **_CONDITIONS[filters.view])
     return _merged(ids, _beyond(chosen, "last_received_at", cursor, newer), limit, newer)
 
@@ -205,7 +216,10 @@ def _merged(account_ids: list[int], rows: QuerySet[Thread], limit: int, newer: b
     direction = "ASC" if newer else "DESC"
     with connection.cursor() as cursor:
         cursor.execute(f"{sql} ORDER BY 2 {direction}, 1 {direction} LIMIT {int(limit)}", params)
-        ids = [row[0] for row in cursor.fetchall()]
+        found = cursor.fetchall()
+    if connection.vendor == "postgresql":
+        return [Cursor(at, pk) for pk, at in found]
+    ids = [row[0] for row in found]  # SQLite answers times as text: they are asked for again
     ordered = Thread.objects.filter(pk__in=ids).order_by(*order)
     return [Cursor(at, pk) for at, pk in ordered.values_list("last_received_at", "pk")]
 
@@ -277,8 +291,8 @@ def _with_arriving(
 
 
 def account_labels(user: Any) -> list[EmailAccount]:
-    """The mailboxes `user` may see, by address."""
-    return list(visible_accounts(user).select_related("owner").order_by("address_key"))
+    """The mailboxes `user` may see, by address, with what lists say of them (LABELS; the rest is read when asked for)."""
+    return list(visible_accounts(user).only(*LABELS).order_by("address_key"))
 
 
 def folders_of(message_id: int) -> list[Folder]:

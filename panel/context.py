@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from django.http import HttpRequest
 from django.utils.functional import SimpleLazyObject
@@ -13,6 +14,9 @@ from django.utils.functional import SimpleLazyObject
 from accounts.models import EmailAccount
 from mail.queries import COUNT_CAP, MailCounts, account_labels, mail_counts
 from notifications.queries import needs_you_count
+from panel.services.moves import movable_accounts
+
+Found = TypeVar("Found")
 
 _SECTIONS = {
     "email": ("inbox", "thread", "search", "keys"),
@@ -51,9 +55,10 @@ class Rail:
         return hashlib.blake2s(told.encode(), digest_size=12).hexdigest()
 
 
-def read_rail(user: Any) -> Rail:
-    """The rail of a signed-in user, in three queries."""
-    accounts = account_labels(user)
+def read_rail(user: Any, accounts: list[EmailAccount] | None = None) -> Rail:
+    """The rail of a signed-in user, in three queries; in two where the visible `accounts` were just read."""
+    if accounts is None:
+        accounts = account_labels(user)
     counts = mail_counts([account.pk for account in accounts])
     return Rail(
         unread=sum(one.unread for one in counts.values()),
@@ -63,6 +68,34 @@ def read_rail(user: Any) -> Rail:
         accounts=accounts,
         counts=counts,
     )
+
+
+def rail_of(request: HttpRequest) -> Rail:
+    """The rail of this request, read once. A view that changes something asks for it afterwards."""
+    return _once(request, "rail", lambda: read_rail(request.user, accounts_of(request)))
+
+
+def accounts_of(request: HttpRequest) -> list[EmailAccount]:
+    """The mailboxes whose mail the person may read, by address; asked for once per request."""
+    return _once(request, "accounts", lambda: account_labels(request.user))
+
+
+def seen_of(request: HttpRequest) -> list[int]:
+    """Their ids."""
+    return [one.pk for one in accounts_of(request)]
+
+
+def movable_of(request: HttpRequest) -> frozenset[int]:
+    """Email accounts (ids) whose mail the person may move and delete; asked for once per request."""
+    return _once(request, "movable", lambda: movable_accounts(request.user))
+
+
+def _once(request: HttpRequest, name: str, read: Callable[[], Found]) -> Found:
+    """What `read` gave the first time in this request."""
+    known: dict[str, Any] = request.__dict__.setdefault("read_once", {})
+    if name not in known:
+        known[name] = read()
+    return cast("Found", known[name])
 
 
 def section_of(request: HttpRequest) -> str:
@@ -83,4 +116,4 @@ def rail(request: HttpRequest) -> dict[str, Any]:
     """`rail` (Rail, lazy) and `section` for signed-in people; nothing for anonymous."""
     if not getattr(request, "user", None) or not request.user.is_authenticated:
         return {}
-    return {"rail": SimpleLazyObject(lambda: read_rail(request.user)), "section": section_of(request)}
+    return {"rail": SimpleLazyObject(lambda: rail_of(request)), "section": section_of(request)}

@@ -6,18 +6,18 @@ import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from django.db.models import Q
+from django.http import HttpRequest
 from django.utils.html import escape
 from django.utils.safestring import SafeString, mark_safe
 
-from accounts.shares import visible_accounts
 from linking.models import MessageLink
 from mail.models import Message
 from mail.queries import Cursor, threads_in_order, visible_messages
 from mail.search import Position, parse_query, search
 from mail.search_query import Filter
+from panel.context import movable_of, seen_of
 from panel.filters import ListAddress
 from panel.rows import Row, make_rows
 
@@ -36,20 +36,21 @@ class Found:
     operators: tuple[str, ...] = OPERATORS
 
 
-def find(user: Any, address: ListAddress, after: Cursor | None = None) -> Found:
-    """Threads with messages that match the address's query, newest first, of what `user` may see."""
+def find(request: HttpRequest, address: ListAddress, after: Cursor | None = None) -> Found:
+    """Threads with messages that match the address's query, newest first, of what the person may see."""
+    accounts = seen_of(request)
     started = time.monotonic()
-    accounts = list(visible_accounts(user).values_list("pk", flat=True))
     before = Position(after.at, after.id) if after else None
     ids = search(accounts, address.query, limit=PAGE + 1, before=before, resolve=linked_to)
     seconds = time.monotonic() - started
-    found = visible_messages(user).in_bulk(ids[:PAGE])
+    found = visible_messages(request.user).defer("digest", "object_id").in_bulk(ids[:PAGE])
     messages = [found[one] for one in ids[:PAGE] if one in found]
     newest: dict[int, Message] = {}
     for message in messages:
         newest.setdefault(message.thread_id, message)
     words = _words(address.query)
-    rows = [_marked(row, newest[row.thread.pk], words) for row in make_rows(threads_in_order(list(newest)), address)]
+    rows = make_rows(threads_in_order(list(newest)), address, movable_of(request))
+    rows = [_marked(row, newest[row.thread.pk], words) for row in rows]
     last = messages[-1] if messages else None
     return Found(rows, seconds, Cursor(last.received_at, last.pk) if last and len(ids) > PAGE else None)
 

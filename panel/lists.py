@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from accounts.models import AccountState, EmailAccount
 from mail.models import Copy, CopyState, Folder
 from mail.queries import COUNT_CAP, visible_folders
-from panel.context import Rail, read_rail
+from panel.context import Rail, rail_of
 from panel.filters import LABELS, ListAddress
 from panel.outgoing import draft_count, draft_rows, unfinished_rows
 from sync.models import Pace
@@ -58,7 +58,7 @@ class Progress:
 
 def list_context(request: HttpRequest, address: ListAddress) -> dict[str, Any]:
     """Everything around the rows. Reads the rail once and shares it with the rail's template."""
-    rail = read_rail(request.user)
+    rail = rail_of(request)
     accounts = rail.accounts
     current = next((one for one in accounts if one.pk == address.filters.email_account_id), None)
     return {

@@ -5,9 +5,8 @@ Invariant: the number of queries does not depend on the number of rows.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any
 
 from django.urls import NoReverseMatch, reverse
@@ -16,8 +15,8 @@ from django.utils.translation import gettext as _
 from linking.models import MessageLink
 from mail.models import Message, MessageAddress, Thread
 from panel.filters import ListAddress
+from panel.moments import day_label
 from panel.names import hides_something, shown_name
-from panel.templatetags.panel import day_label
 
 CHIPS = 2  # shown in a row
 
@@ -39,6 +38,7 @@ class Row:
     url: str
     names: str
     mark_url: str = ""
+    act_url: str = ""  # "" where the person may not move or delete it
     chips: list[Chip] = field(default_factory=list)
     is_suspicious: bool = False
     subject_html: str = ""
@@ -68,19 +68,20 @@ class Day:
     rows: list[Row]
 
 
-def make_rows(threads: Sequence[Thread], address: ListAddress) -> list[Row]:
-    """Rows of these threads, in order; three queries."""
+def make_rows(threads: Sequence[Thread], address: ListAddress, movable: Container[int]) -> list[Row]:
+    """Rows of these threads, in order; three queries. `movable`: email accounts (ids) whose mail the person may move."""
     ids = [thread.pk for thread in threads]
     chips, suspicious = chips_of(ids), _suspicious(ids)
     to = _recipients([thread.pk for thread in threads if _only_own(thread)])
     suffix = address.suffix
-    read, mark = (reverse(f"panel:{name}", args=[0]).split("0", 1) for name in ("thread", "mark"))
+    read, mark, act = (_address_of(name, suffix) for name in ("thread", "mark", "act"))
     return [
         Row(
             thread=thread,
-            url=f"{read[0]}{thread.pk}{read[1]}{suffix}",
+            url=read % thread.pk,
             names=_names(thread, to.get(thread.pk, [])),
-            mark_url=f"{mark[0]}{thread.pk}{mark[1]}{suffix}",
+            mark_url=mark % thread.pk,
+            act_url=act % thread.pk if thread.email_account_id in movable else "",
             chips=_telling(chips.get(thread.pk, []), thread)[:CHIPS],
             is_suspicious=thread.pk in suspicious or _has_odd_name(thread),
         )
@@ -88,7 +89,13 @@ def make_rows(threads: Sequence[Thread], address: ListAddress) -> list[Row]:
     ]
 
 
-def by_day(rows: Iterable[Row], moments: Sequence[datetime] | None = None) -> list[Day]:
+def _address_of(name: str, suffix: str) -> str:
+    """The address of a thread's page, with %d for its id: asked for once per page, not once per row."""
+    before, _id, after = reverse(f"panel:{name}", args=[0]).rpartition("0")
+    return f"{before}%d{after}{suffix.replace('%', '%%')}"
+
+
+def by_day(rows: Iterable[Row]) -> list[Day]:
     """The rows under the heads of their days, order kept."""
     days: list[Day] = []
     for row in rows:

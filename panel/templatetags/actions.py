@@ -1,4 +1,4 @@
-"""What a person may do with a thread, for its menu and its row. Invariant: one query per page for the rights."""
+"""What a person may do with a thread, for its menu; threads as rows. Invariant: one query per page for the rights."""
 
 from __future__ import annotations
 
@@ -6,11 +6,15 @@ from typing import Any
 
 from django import template
 from django.template.context import Context
+from django.utils.safestring import SafeString
 
 from mail.models import Thread
 from mail.moves import folder_for
+from panel.context import movable_of
 from panel.lists import folder_label
-from panel.services.moves import FOLDERS_OFFERED, movable_accounts, targets
+from panel.row_html import rows_html
+from panel.rows import Row
+from panel.services.moves import FOLDERS_OFFERED, targets
 
 register = template.Library()
 
@@ -19,11 +23,19 @@ register = template.Library()
 def may_move(context: Context, thread: Thread) -> bool:
     """Whether this person may move and delete this thread's mail."""
     request = context.get("request")
-    if request is None:
-        return False
-    if not hasattr(request, "movable_accounts"):
-        request.movable_accounts = movable_accounts(request.user)
-    return thread.email_account_id in request.movable_accounts
+    return request is not None and thread.email_account_id in movable_of(request)
+
+
+@register.simple_tag
+def thread_rows(rows: list[Row], current: int | None = None) -> SafeString:
+    """Threads as `<li>`; that of the thread `current` is open beside the list."""
+    return rows_html(rows, current=current or None)
+
+
+@register.simple_tag
+def swapped_row(row: Row, current: int | None = None) -> SafeString:
+    """A thread's row that takes the place of its like on the page."""
+    return rows_html([row], current=current or None, swap=True)
 
 
 @register.simple_tag

@@ -12,6 +12,7 @@ from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
+from panel.context import movable_of
 from panel.filters import read_address
 from panel.lists import folder_label
 from panel.rows import make_rows
@@ -70,7 +71,7 @@ def _context(request: HttpRequest, acted: Acted, address: Any) -> dict[str, Any]
         "address": address,
         "text": said(acted),
         "leaves": leaves,
-        "row": None if leaves else make_rows([acted.thread], address)[0],
+        "row": None if leaves else make_rows([acted.thread], address, movable_of(request))[0],
         "changes": ",".join(map(str, acted.moved.change_ids)),
         "opposite": {"flag": "unflag", "unflag": "flag"}.get(acted.act, ""),
     }

@@ -19,6 +19,7 @@ from django.utils.translation import gettext as _
 from mail.queries import thread_page
 from outbox import errors
 from outbox.models import OutgoingMessage
+from panel.context import movable_of, seen_of
 from panel.filters import read_address
 from panel.lists import list_context
 from panel.outgoing import story_of
@@ -78,9 +79,9 @@ def unreadable(request: HttpRequest, form: forms.Form) -> HttpResponse:
 def beside(request: HttpRequest, row: OutgoingMessage) -> dict[str, Any]:
     """The list and the thread that stand beside the composer's own page."""
     address = read_address(QueryDict())
-    page = thread_page(request.user, address.filters, None)
+    page = thread_page(request.user, address.filters, seen=seen_of(request))
     thread = row.original.thread if row.original is not None and not row.is_from_server else None
-    context = {"address": address, "page": page, "days": by_day(make_rows(page.threads, address))}
+    context = {"address": address, "page": page, "days": by_day(make_rows(page.threads, address, movable_of(request)))}
     return context | list_context(request, address) | {"opened": {"thread": thread}, "section": "email"}
 
 

@@ -20,6 +20,6 @@ def search(request: HttpRequest) -> HttpResponse:
     address = read_address(request.GET)
     if not address.query:
         return redirect("panel:inbox")
-    found = find(request.user, address, Cursor.read(request.GET.get("after", "")))
+    found = find(request, address, Cursor.read(request.GET.get("after", "")))
     context = {"address": address, "found": found, "rows": found.rows}
     return render(request, "panel/search.html", context | list_context(request, address))

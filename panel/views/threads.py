@@ -9,16 +9,17 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_POST
 
-from mail.queries import Cursor, folders_of, neighbours, newer_threads, open_thread, thread_page
+from mail.queries import Cursor, ThreadPage, folders_of, neighbours, newer_threads, open_thread, thread_page
 from outbox.tasks import read_drafts
+from panel.context import movable_of, seen_of
 from panel.filters import ListAddress, read_address
 from panel.letters import fold, make_letters, opened_by_default
 from panel.lists import folder_label, list_context
+from panel.moments import day_label
 from panel.outgoing import answering, note_troubles
-from panel.rows import by_day, chips_of, make_rows
+from panel.rows import Day, by_day, chips_of, make_rows
 from panel.services.doorbell import ring, ring_seldom
 from panel.services.marks import mark_thread, request_sync
-from panel.templatetags.panel import day_label
 from sync.tasks import push_changes, sync_email_account
 
 MAX_ONLY = 1000  # messages that one undo can name
@@ -31,10 +32,10 @@ def inbox(request: HttpRequest) -> HttpResponse:
     address = read_address(request.GET)
     until, after = Cursor.read(request.GET.get("until", "")), Cursor.read(request.GET.get("after", ""))
     if until and request.headers.get("HX-Request"):
-        page = newer_threads(request.user, address.filters, until)
+        page = newer_threads(request.user, address.filters, until, seen=seen_of(request))
     else:
-        page = thread_page(request.user, address.filters, after)
-    context: dict[str, Any] = {"address": address, "page": page, "days": by_day(make_rows(page.threads, address))}
+        page = thread_page(request.user, address.filters, after, seen=seen_of(request))
+    context: dict[str, Any] = {"address": address, "page": page, "days": _days(request, page, address)}
     if request.headers.get("HX-Request") and until:
         return render(request, "panel/_days.html", context)
     if request.headers.get("HX-Request") and after:
@@ -54,9 +55,13 @@ def thread(request: HttpRequest, thread_id: int) -> HttpResponse:
     context = _thread_context(request, thread_id, address)
     if request.headers.get("HX-Request") and not request.headers.get("HX-History-Restore-Request"):
         return render(request, "panel/_thread.html", context | {"is_fragment": True})
-    page = thread_page(request.user, address.filters, Cursor.read(request.GET.get("after", "")))
-    context |= {"page": page, "days": by_day(make_rows(page.threads, address))}
+    page = thread_page(request.user, address.filters, Cursor.read(request.GET.get("after", "")), seen=seen_of(request))
+    context |= {"page": page, "days": _days(request, page, address)}
     return render(request, "panel/thread.html", context | list_context(request, address))
+
+
+def _days(request: HttpRequest, page: ThreadPage, address: ListAddress) -> list[Day]:
+    return by_day(make_rows(page.threads, address, movable_of(request)))
 
 
 def _thread_context(request: HttpRequest, thread_id: int, address: ListAddress) -> dict[str, Any]:
@@ -70,7 +75,7 @@ def _thread_context(request: HttpRequest, thread_id: int, address: ListAddress) 
     letters = make_letters(
         opened.messages, opened_by_default(opened.messages, int(asked) if asked.isdigit() else None), request.user
     )
-    newer, older = neighbours(request.user, address.filters, opened.thread)
+    newer, older = neighbours(request.user, address.filters, opened.thread, seen=seen_of(request))
     return {
         "address": address,
         "opened": opened,
@@ -104,7 +109,7 @@ def mark(request: HttpRequest, thread_id: int) -> HttpResponse:
     context = {
         "thread": changed.thread,
         "address": address,
-        "row": make_rows([changed.thread], address)[0],
+        "row": make_rows([changed.thread], address, movable_of(request))[0],
         "marks": marks,
         "changed": ",".join(map(str, changed.changed[:MAX_ONLY])),
     }
