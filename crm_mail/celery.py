@@ -1,6 +1,7 @@
 """Celery: only the doorbell. The tick and every task re-derive due work from rows, so a lost message costs seconds."""
 
 import os
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,19 @@ if not settings.REDIS_URL:
 def _keep_our_logs(**kwargs: Any) -> None:
     """With a receiver, Celery leaves logging as the settings made it."""
     logs.configure(settings.LOGGING)
+
+
+@signals.worker_init.connect
+@signals.worker_process_init.connect
+def _keep_connections(**kwargs: Any) -> None:
+    """A worker's look at a mailbox finds the connection of the look before."""
+    import_module("accounts.kept_connections").begin()
+
+
+@signals.worker_shutdown.connect
+@signals.worker_process_shutdown.connect
+def _close_connections(**kwargs: Any) -> None:
+    import_module("accounts.kept_connections").end()
 
 
 @signals.worker_init.connect

@@ -7,7 +7,7 @@ It is used by one thread at a time.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from types import TracebackType
 from typing import Self
@@ -18,6 +18,7 @@ from drivers.types import (
     Cursor,
     Envelope,
     FolderChanges,
+    Glance,
     RemoteCopy,
     RemoteFolder,
     RemoteMessage,
@@ -50,6 +51,8 @@ class MailboxDriver(Connection):
     """Reads and changes one mailbox."""
 
     capabilities: Capabilities
+    is_reused = False  # opened for an earlier run: the first round trip may show that the line has died meanwhile
+    listed_at: float | None = None  # time.monotonic() when the folders were last listed over this connection
 
     @abstractmethod
     def check(self) -> CheckReport:
@@ -58,6 +61,17 @@ class MailboxDriver(Connection):
     @abstractmethod
     def list_folders(self) -> list[RemoteFolder]:
         """All folders, with role, total (messages) and epoch where the server tells them cheaply."""
+
+    def is_usable(self) -> bool:
+        """Whether this idle connection may serve another run, as far as can be told without a round trip."""
+        return False
+
+    def glance(self, cursors: Mapping[str, Cursor], *, since: date | None) -> Glance:
+        """Where nothing happened since `cursors` (by folder id), in as few round trips as the protocol allows.
+
+        A driver that cannot tell says so by an empty Glance. Raises ServerUnreachable, ServerBusy.
+        """
+        return Glance()
 
     @abstractmethod
     def epoch(self, folder_id: str) -> int:

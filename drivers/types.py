@@ -166,6 +166,15 @@ class FolderChanges:
 
 
 @dataclass(frozen=True, slots=True)
+class Glance:
+    """What one look at a whole mailbox told. `quiet`: ids of the folders in which nothing happened since their cursors;
+    `folders`: all folders (as `list_folders` gives them), None where they were not part of the look."""
+
+    quiet: frozenset[str] = frozenset()
+    folders: tuple[RemoteFolder, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class PartInfo:
     """A body part as the server describes it (BODYSTRUCTURE): `id` is the IMAP section ("1.2"), size in bytes encoded."""
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from django.db import transaction
-from django.db.models import Q
 from django.utils import timezone
 
 from accounts.models import EmailAccount
@@ -97,7 +96,10 @@ def follow_by_name(email_account: EmailAccount, names: Sequence[str]) -> list[st
 
 def followed(email_account: EmailAccount) -> list[Folder]:
     """The folders whose mail is downloaded, INBOX first."""
-    rows = Folder.objects.filter(email_account=email_account, is_followed=True, gone_at__isnull=True)
-    return sorted(
-        rows.filter(Q(is_selectable=True)), key=lambda f: (ORDER.index(f.role) if f.role in ORDER else 3, f.path)
-    )
+    return in_order(Folder.objects.filter(email_account=email_account, is_followed=True))
+
+
+def in_order(rows: Iterable[Folder]) -> list[Folder]:
+    """Of these folders the ones whose mail is downloaded, INBOX first."""
+    chosen = [row for row in rows if row.is_followed and row.is_selectable and row.gone_at is None]
+    return sorted(chosen, key=lambda row: (ORDER.index(row.role) if row.role in ORDER else 3, row.path))

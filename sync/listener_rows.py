@@ -59,8 +59,8 @@ def wanted() -> set[int]:
 
 def is_listened(email_account_id: int) -> bool:
     """Whether a living listener has an open line to this mailbox."""
-    lease = Lease.objects.filter(email_account=OuterRef("email_account"), role=Lease.Role.LISTEN, expires_at__gt=Now())
-    return Listening.objects.filter(Exists(lease), email_account=email_account_id, opened_at__isnull=False).exists()
+    held = Lease.objects.filter(email_account=email_account_id, role=Lease.Role.LISTEN, expires_at__gt=Now())
+    return held.exists() and Listening.objects.filter(email_account=email_account_id, opened_at__isnull=False).exists()
 
 
 def beat(holder: str, count: int) -> int:

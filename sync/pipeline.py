@@ -1,6 +1,7 @@
 """THE file to read first: one run over one mailbox.
 
-    list folders → push local changes → for each folder: enumerate (copies become *pending* rows)
+    a look at all folders at once: quiet? then done → list folders → push local changes
+                 → for each folder: enumerate (copies become *pending* rows)
                  → claim a slice, newest first → fetch → intake.take_in → settle … until nothing is pending
                  → compare the sets (daily) → look again at what seems to be gone → note the outcome
 
@@ -14,7 +15,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime
 
 import structlog
 from django.utils import timezone
@@ -25,13 +25,14 @@ from accounts.models import AccountState, EmailAccount
 from base.persistence import persist
 from base.process import holder_name
 from drivers.base import MailboxDriver
-from drivers.errors import DriverError, FolderGone
+from drivers.errors import DriverError, FolderGone, ServerBusy, ServerUnreachable
 from intake.take_in import Mailbox, describe
 from mail.folders import followed
 from mail.models import Copy, Folder
 from sync import absences, claims, lanes, reconcile
 from sync.enumerate import enumerate_page
 from sync.fetch import SLICE, fetch_slice
+from sync.glance import Look, answer_request, look, note_counted
 from sync.leases import Held, LeaseLost, lease
 from sync.models import Lease
 from sync.outcome import failed, succeeded
@@ -59,6 +60,7 @@ class Run:
     fetched: int = 0
     has_progressed: bool = False  # something was written, whatever came after
     has_only_helped: bool = False  # another worker enumerated
+    is_on_old_line: bool = False  # the connection is that of a run before
 
     def is_over(self) -> bool:
         """Whether the budget is spent."""
@@ -66,8 +68,17 @@ class Run:
 
     def go(self) -> bool:
         """Do it; True when the mailbox was read to its end. Raises drivers.errors."""
-        with open_mailbox(self.email_account) as driver, Heart(lambda: claims.renew(self.holder)):
+        with open_mailbox(self.email_account) as driver:
+            self.is_on_old_line = driver.is_reused
             lanes.opened()
+            seen = Look() if self.compare_all else look(self.email_account, driver)
+            self.is_on_old_line = False
+            note_counted(seen)
+            return seen.is_quiet or self._work(driver, seen)
+
+    def _work(self, driver: MailboxDriver, seen: Look) -> bool:
+        """Do what `seen` leaves to be done; True when the mailbox was read to its end."""
+        with Heart(lambda: claims.renew(self.holder)):
             claims.free_dead(self.email_account.pk)
             try:
                 with lease(self.email_account.pk, Lease.Role.ENUMERATE, self.holder) as held:
@@ -76,16 +87,18 @@ class Run:
                         self._fetch_all(driver)
                         return False
                     with Heart(held.renew):
-                        return self._read(driver, held)
+                        return self._read(driver, held, seen)
             finally:
                 persist(lambda: claims.give_back(self.holder))
 
-    def _read(self, driver: MailboxDriver, held: Held) -> bool:
-        refresh_folders(self.email_account, driver)
+    def _read(self, driver: MailboxDriver, held: Held, seen: Look) -> bool:
+        if not seen.is_listed:
+            refresh_folders(self.email_account, driver)
         push_changes(self.email_account, driver)
         complete = True
         for number, folder in enumerate(followed(self.email_account)):
-            complete &= self._enumerate(driver, folder, held, is_first=number == 0)
+            if folder.pk not in seen.quiet:
+                complete &= self._enumerate(driver, folder, held, is_first=number == 0)
         if claims.count_waiting(self.email_account.pk, HELP_ABOVE) >= HELP_ABOVE:
             self.call_for_help(self)
         complete &= self._fetch_all(driver)
@@ -164,7 +177,7 @@ def run_once(
     asked = email_account.sync_requested_at
     run = Run(email_account, budget, compare_all, on_progress, call_for_help)
     try:
-        complete = run.go()
+        complete = _go(run)
     except LeaseLost:
         return False
     except DriverError as error:
@@ -179,9 +192,14 @@ def run_once(
     return complete and not is_asked(email_account_id)
 
 
-def answer_request(email_account_id: int, asked: datetime | None) -> None:
-    """What was asked for before the run began is done; what was asked for since stays."""
-    EmailAccount.objects.filter(pk=email_account_id, sync_requested_at=asked).update(sync_requested_at=None)
+def _go(run: Run) -> bool:
+    """The run; once more from its beginning where the connection that was kept turned out to be dead."""
+    try:
+        return run.go()
+    except (ServerUnreachable, ServerBusy):
+        if not run.is_on_old_line:
+            raise
+        return run.go()
 
 
 def is_asked(email_account_id: int) -> bool:

@@ -45,12 +45,12 @@ class Difference:
 
 def folders_to_compare(email_account: EmailAccount, *, all_of_them: bool) -> list[Folder]:
     """Followed folders that were not compared for a day (or all)."""
-    old = timezone.now() - EVERY
-    return [
-        folder
-        for folder in followed(email_account)
-        if all_of_them or folder.compared_at is None or folder.compared_at < old
-    ]
+    return [folder for folder in followed(email_account) if all_of_them or is_due(folder)]
+
+
+def is_due(folder: Folder) -> bool:
+    """Whether the folder was not compared for a day."""
+    return folder.compared_at is None or folder.compared_at < timezone.now() - EVERY
 
 
 def compare(email_account: EmailAccount, driver: MailboxDriver, folder: Folder, held: Held) -> Difference:

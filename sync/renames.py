@@ -6,6 +6,7 @@ under the new name. Servers that give all folders one epoch, or a new folder of 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from itertools import product
 
@@ -35,6 +36,7 @@ def refresh_folders(email_account: EmailAccount, driver: MailboxDriver) -> list[
         log.warning("strange_folder_list", email_account=email_account.pk, count=len(listed))
         return [row for row in rows if row.gone_at is None]
     follow_renames(driver, rows, listed)
+    driver.listed_at = time.monotonic()
     return merge_listing(email_account, listed, has_labels=driver.capabilities.labels)
 
 

@@ -8,14 +8,16 @@ from django.db import InterfaceError, OperationalError, transaction
 from kombu.exceptions import OperationalError as QueueAway
 
 from drivers.errors import DriverError
-from sync import attachments, lanes, pipeline, schedule
+from sync import attachments, glance, lanes, pipeline, schedule
 
 log = structlog.get_logger(__name__)
 
 
 @shared_task
 def sync_email_account(email_account_id: int) -> None:
-    """One run over a mailbox in the lane that is its own; rings again while work is left."""
+    """One run over a mailbox in the lane that is its own; rings again while work is left. Most times nothing happened."""
+    if glance.nothing_happened(email_account_id):
+        return
     with lanes.place(email_account_id) as lane:
         if lane is not lanes.Lane.FULL:
             _run(email_account_id, lane)

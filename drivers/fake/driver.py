@@ -7,7 +7,7 @@ Tests reach into `FakeServer`: it holds mail, counts calls and fails on demand (
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from email import message_from_bytes
@@ -23,6 +23,7 @@ from drivers.types import (
     Cursor,
     FolderChanges,
     FolderRole,
+    Glance,
     Login,
     PartInfo,
     RemoteCopy,
@@ -75,6 +76,11 @@ class FakeFolder:
         if self.copies.pop(int(key), None) is not None:
             self.modseq += 1
             self.gone[int(key)] = self.modseq
+
+    def bookmark(self, since: date | None, pending: Sequence[list[int]] = ()) -> Cursor:
+        """The cursor of who has seen everything but the `pending` spans of UIDs."""
+        mark = {"epoch": self.epoch, "modseq": self.modseq, "known": self.uidnext}
+        return {**mark, "since": str(since), "pending": list(pending)}
 
     def renumber(self) -> None:
         """A new UIDVALIDITY with new UIDs for all."""
@@ -157,6 +163,16 @@ class FakeDriver(MailboxDriver):
             for folder in self._mail.folders.values()
         ]
 
+    def is_usable(self) -> bool:
+        """While it is open."""
+        return self._is_open
+
+    def glance(self, cursors: Mapping[str, Cursor], *, since: date | None) -> Glance:
+        """Every folder at once."""
+        folders = tuple(self.list_folders())
+        marks = {name: folder.bookmark(since) for name, folder in self._mail.folders.items()}
+        return Glance(frozenset(name for name in cursors if cursors[name] == marks.get(name)), folders)
+
     def fetch_changes(self, folder_id: str, cursor: Cursor | None, *, since: date | None, limit: int) -> FolderChanges:
         """Changes by modification number, older copies page by page."""
         folder = self._folder("fetch_changes", folder_id)
@@ -180,13 +196,7 @@ class FakeDriver(MailboxDriver):
             added=tuple(map(_remote, added)),
             flags=tuple(RemoteCopy(str(c.uid), c.uid, flags=frozenset(c.flags), modseq=c.modseq) for c in changed),
             removed=tuple(map(str, removed)),
-            cursor={
-                "epoch": folder.epoch,
-                "modseq": folder.modseq,
-                "known": folder.uidnext,
-                "since": str(since),
-                "pending": pending,
-            },
+            cursor=folder.bookmark(since, pending),
             has_more=bool(pending),
             total=len(in_scope),
         )

@@ -24,7 +24,7 @@ from base import net
 from drivers import errors
 from drivers.imap.answers import error_for
 from drivers.imap.client import MAX_LITERAL, Client
-from drivers.imap.patience import Patient
+from drivers.imap.patience import Patient, is_readable
 from drivers.imap.syntax import Argument, Literal, show
 from drivers.types import Security, ServerAddress
 
@@ -149,6 +149,10 @@ class ImapConnection:
         self._sock = None
         self.drop()
         return sock, ahead
+
+    def is_silent(self) -> bool:
+        """True if the line stands, no answer is awaited and nothing waits to be read, not even the line's end."""
+        return self._sock is not None and not self._in_flight and not is_readable(self._sock)
 
     def fileno(self) -> int:
         """The socket's number, for a selector."""

@@ -7,7 +7,7 @@ Invariant: raises only `drivers.errors`; reading never changes a flag; a connect
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date
 
 from drivers import errors
@@ -24,6 +24,7 @@ from drivers.types import (
     Cursor,
     FolderChanges,
     FolderRole,
+    Glance,
     Login,
     RemoteCopy,
     RemoteFolder,
@@ -100,6 +101,25 @@ class ImapDriver(MailboxDriver):
         folders = self._desk.list_folders()
         self._roles = {folder.id: folder.role for folder in folders}
         return folders
+
+    def is_usable(self) -> bool:
+        """True if the line stands and the server has said nothing since: no goodbye, no end, no news."""
+        return self._connection.is_silent()
+
+    def glance(self, cursors: Mapping[str, Cursor], *, since: date | None) -> Glance:
+        """One LIST with figures (RFC 5819), else STATUS of each folder, pipelined. Raises ServerUnreachable, ServerBusy."""
+        self._desk.leave()
+        folders: list[RemoteFolder] | None = None
+        try:
+            if self._desk.lists_states:
+                folders, states = self._desk.list_with_states()
+            else:
+                states = self._desk.statuses(list(cursors))
+        except errors.ProtocolError:
+            return Glance()
+        states.pop(self._desk.folder_id or "", None)  # could not be left: its figures are those of its opening
+        quiet = frozenset(self._changes.quiet(cursors, states, since))
+        return Glance(quiet, tuple(folders) if folders is not None else None)
 
     def epoch(self, folder_id: str) -> int:
         """UIDVALIDITY of the folder that is open. Raises FolderGone."""

@@ -64,6 +64,18 @@ class FolderDesk:
 
     def list_folders(self) -> list[RemoteFolder]:
         """All folders, roles given, with totals and epochs where STATUS told them."""
+        folders, states = self.list_with_states()
+        missing = [folder for folder in folders if folder.selectable and folder.id not in states]
+        states.update(self.statuses([folder.id for folder in missing]))
+        return [_with_state(folder, states.get(folder.id)) for folder in folders]
+
+    @property
+    def lists_states(self) -> bool:
+        """Whether a list of the folders brings their figures with it (RFC 5819)."""
+        return self._connection.has(b"LIST-EXTENDED", b"LIST-STATUS")
+
+    def list_with_states(self) -> tuple[list[RemoteFolder], dict[str, FolderState]]:
+        """All folders, roles given, and the figures that came with the list. The open folder's may be old."""
         answer = self._list()
         found: dict[str, RemoteFolder] = {}
         states: dict[str, FolderState] = {}
@@ -75,10 +87,7 @@ class FolderDesk:
                     found.setdefault(folder.id, folder)
             elif len(tokens) > 3 and tokens[1] == b"STATUS":
                 self._note_status(tokens, states)
-        folders = _give_roles(list(found.values()))
-        missing = [folder for folder in folders if folder.selectable and folder.id not in states]
-        states.update(self._statuses(missing))
-        return [_with_state(folder, states.get(folder.id)) for folder in folders]
+        return _give_roles(list(found.values())), states
 
     def _list(self) -> Answer:
         connection = self._connection
@@ -86,8 +95,8 @@ class FolderDesk:
             options = [b"SUBSCRIBED", b"CHILDREN"]
             if connection.has(b"SPECIAL-USE"):
                 options.append(b"SPECIAL-USE")
-            if connection.has(b"LIST-STATUS"):
-                options.append(b"STATUS (MESSAGES UIDVALIDITY UIDNEXT)")
+            if self.lists_states:
+                options.append(b"STATUS " + self._status_items())
             answer = connection.run(b"LIST", b'""', b'"*"', b"RETURN (" + b" ".join(options) + b")")
             if answer.ok:
                 return answer
@@ -117,10 +126,15 @@ class FolderDesk:
             subscribed=b"\\SUBSCRIBED" in words or folder_id == "INBOX" or not extended,
         )
 
-    def _statuses(self, folders: Sequence[RemoteFolder]) -> dict[str, FolderState]:
-        """STATUS of each, several in flight; folders that refuse are left out."""
+    def _status_items(self) -> bytes:
+        modseq = b" HIGHESTMODSEQ" if self._connection.has(b"CONDSTORE") else b""
+        return b"(MESSAGES UIDVALIDITY UIDNEXT" + modseq + b")"
+
+    def statuses(self, folder_ids: Sequence[str]) -> dict[str, FolderState]:
+        """STATUS of each, several in flight; folders that refuse are left out. The open folder's may be old."""
         states: dict[str, FolderState] = {}
-        commands = ((b"STATUS", self.wire(folder.id), b"(MESSAGES UIDVALIDITY UIDNEXT)") for folder in folders)
+        items = self._status_items()
+        commands = ((b"STATUS", self.wire(folder_id), items) for folder_id in folder_ids)
         for answer in self._connection.pipeline(commands):
             for parts in answer.lines(b"STATUS"):
                 self._note_status(parse_tokens(parts), states)
@@ -186,7 +200,7 @@ class FolderDesk:
         if self.folder_id == folder_id:
             if quick and self._state is not None and not _tells_news(connection.run(b"NOOP")):
                 return self._state
-            self._leave()
+            self.leave()
         modseq = b" HIGHESTMODSEQ" if connection.has(b"CONDSTORE") else b""
         items = b"(MESSAGES UIDNEXT UIDVALIDITY UNSEEN" + modseq + b")"
         answer = connection.submit(b"STATUS", self.wire(folder_id), items)
@@ -198,8 +212,11 @@ class FolderDesk:
             raise error
         return self.open_anew(folder_id)
 
-    def _leave(self) -> None:
-        """Leave the open folder without expunging: UNSELECT (RFC 3691), CLOSE where it was only examined."""
+    def leave(self) -> None:
+        """Leave the open folder (if any) without expunging: UNSELECT (RFC 3691), CLOSE where it was only examined; else
+        it stays open."""
+        if self.folder_id is None:
+            return
         if self._connection.has(b"UNSELECT"):
             self._connection.submit(b"UNSELECT")
         elif not self._writable:

@@ -7,7 +7,9 @@ cannot hold a worker, one that floods its greeting cannot fill the memory.
 from __future__ import annotations
 
 import io
+import select
 import socket
+import ssl
 import time
 from typing import Any
 
@@ -50,3 +52,15 @@ class Patient(io.RawIOBase):
             if self.budget < 0:
                 raise OSError("more than a greeting")
         return count
+
+
+def is_readable(sock: socket.socket) -> bool:
+    """Whether something waits to be read, the end of the line or a broken socket included; waits for nothing."""
+    try:
+        if isinstance(sock, ssl.SSLSocket) and sock.pending():
+            return True
+        poll = select.poll()  # select() knows no descriptors above 1023
+        poll.register(sock, select.POLLIN)
+        return bool(poll.poll(0))
+    except (OSError, ValueError):
+        return True

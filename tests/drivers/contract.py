@@ -74,6 +74,30 @@ class MailboxContract:
             with pytest.raises(errors.FolderGone):
                 driver.epoch("No such folder")
 
+    def test_a_glance_calls_a_folder_quiet_only_while_nothing_happened(self, world: World) -> None:
+        """A driver that cannot tell says of none that it is quiet, and of no folder list that it is one."""
+        key = world.add(world.inbox, mail(1))
+        with world.driver() as driver:
+            cursor = driver.fetch_changes(world.inbox, None, since=None, limit=FAR).cursor
+            first = driver.glance({world.inbox: cursor}, since=None)
+            can_tell = world.inbox in first.quiet
+            if first.folders is not None:
+                assert {one.id for one in first.folders} == {one.id for one in driver.list_folders()}
+            assert (world.inbox in driver.glance({world.inbox: cursor}, since=date(2020, 1, 1)).quiet) is False
+            for happens in (
+                lambda: world.add(world.inbox, mail(2)),
+                lambda: world.flag(world.inbox, key, "\\Flagged"),
+                lambda: world.remove(world.inbox, key),
+            ):
+                happens()
+                assert driver.glance({world.inbox: cursor}, since=None).quiet == frozenset()
+                cursor = driver.fetch_changes(world.inbox, cursor, since=None, limit=FAR).cursor
+                assert (world.inbox in driver.glance({world.inbox: cursor}, since=None).quiet) is can_tell
+            assert driver.glance({"No such folder": cursor}, since=None).quiet == frozenset()
+        world.renumber(world.inbox)
+        with world.driver() as driver:
+            assert driver.glance({world.inbox: cursor}, since=None).quiet == frozenset()
+
     def test_headers_tell_messages_apart_without_their_bodies(self, world: World) -> None:
         keys = [world.add(world.inbox, mail(number, "body " * 50)) for number in (1, 2)]
         with world.driver() as driver:

@@ -1,6 +1,7 @@
 """IMAP on a real Dovecot: every way to connect, many messages, odd folders, the poll's price."""
 
 import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -145,3 +146,35 @@ def test_a_wrong_password_is_told_at_once_and_a_full_house_is_busy(dovecot, dove
         with pytest.raises((errors.ServerBusy, errors.ServerUnreachable)):
             second.open()
             second.list_folders()
+
+
+def test_a_glance_at_many_folders_is_one_round_trip(dovecot, dovecot_user):
+    names = ["INBOX", *(f"Projects/{number}" for number in range(12))]
+    for number, name in enumerate(names):
+        dovecot.add_messages(dovecot_user, name, [mail(number)])
+    with (
+        Proxy(dovecot.port) as proxy,
+        ImapDriver(replace(dovecot.address(), port=proxy.port), dovecot.login(dovecot_user)) as driver,
+    ):
+        cursors = {name: driver.fetch_changes(name, None, since=None, limit=99).cursor for name in names}
+        driver.glance(cursors, since=None)  # leaves the folder that is open
+        before = proxy.client_packets
+        seen = driver.glance(cursors, since=None)
+        assert seen.quiet == frozenset(names) and seen.folders is not None
+        assert proxy.client_packets - before == 1
+        dovecot.add_messages(dovecot_user, "Projects/7", [mail(99)])
+        assert driver.glance(cursors, since=None).quiet == frozenset(names) - {"Projects/7"}
+
+
+def test_a_line_that_the_server_closed_is_known_without_a_round_trip(dovecot, dovecot_user):
+    with Proxy(dovecot.port) as proxy:
+        driver = ImapDriver(replace(dovecot.address(), port=proxy.port), dovecot.login(dovecot_user))
+        assert not driver.is_usable()
+        driver.open()
+        assert driver.is_usable()
+        proxy.drop_all()
+        deadline = time.monotonic() + 60
+        while driver.is_usable() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert not driver.is_usable()
+        driver.close()
