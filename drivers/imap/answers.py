@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import base64
 import re
+from collections.abc import Sequence
 
+from base import net
 from drivers import errors
 from drivers.imap.syntax import show
 
@@ -100,3 +102,17 @@ def without_secret(text: str, secret: str) -> str:
     for form in (secret, plain, plain.rstrip("=")):
         text = text.replace(form, "…")
     return text
+
+
+def unreachable(error: net.NetError) -> errors.ServerUnreachable:
+    """What a line that could not be opened means (CertificateInvalid where TLS failed)."""
+    if isinstance(error, net.TlsFailed):
+        return errors.CertificateInvalid("The secure connection failed.", host=error.host, problem=error.problem)
+    kinds: Sequence[tuple[type[net.NetError], str]] = (
+        (net.ConnectionBlocked, "blocked"),
+        (net.UnknownHost, "unknown_host"),
+        (net.TimedOut, "timeout"),
+        (net.Refused, "refused"),
+    )
+    kind = next((name for cls, name in kinds if isinstance(error, cls)), "refused")
+    return errors.ServerUnreachable(str(error), kind=kind)

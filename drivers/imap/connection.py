@@ -22,7 +22,7 @@ from typing import Any, NoReturn
 
 from base import net
 from drivers import errors
-from drivers.imap.answers import error_for
+from drivers.imap.answers import error_for, unreachable
 from drivers.imap.client import MAX_LITERAL, Client
 from drivers.imap.patience import Patient, is_readable
 from drivers.imap.syntax import Argument, Literal, show
@@ -99,7 +99,7 @@ class ImapConnection:
         try:
             self._sock = net.dial(target, encrypted=server.security != Security.NONE)
         except net.NetError as error:
-            raise _unreachable(error)
+            raise unreachable(error)
 
     def secure(self) -> None:
         """TLS as asked for, and the greeting.
@@ -270,7 +270,7 @@ class ImapConnection:
                 sock, self.server.host, ca_bundle=self.server.ca_bundle, timeout=self.server.timeout
             )
         except net.NetError as error:
-            raise _unreachable(error)
+            raise unreachable(error)
 
     def _need_socket(self) -> socket.socket:
         if self._sock is None:
@@ -386,16 +386,3 @@ class ImapConnection:
     def _refuse(self, message: str, line: bytes = b"") -> NoReturn:
         self.drop()
         raise errors.ProtocolError(message, server_said=show(line))
-
-
-def _unreachable(error: net.NetError) -> errors.ServerUnreachable:
-    if isinstance(error, net.TlsFailed):
-        return errors.CertificateInvalid("The secure connection failed.", host=error.host, problem=error.problem)
-    kinds: Sequence[tuple[type[net.NetError], str]] = (
-        (net.ConnectionBlocked, "blocked"),
-        (net.UnknownHost, "unknown_host"),
-        (net.TimedOut, "timeout"),
-        (net.Refused, "refused"),
-    )
-    kind = next((name for cls, name in kinds if isinstance(error, cls)), "refused")
-    return errors.ServerUnreachable(str(error), kind=kind)
