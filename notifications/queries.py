@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.db.models import Q, QuerySet
@@ -12,10 +13,14 @@ from notifications.models import Notification
 SHOWN = 200  # newest notifications on the page
 
 
-def visible_notifications(user: Any) -> QuerySet[Notification]:
-    """Notifications of `user`, without those about a mailbox that is not shared with them any more."""
+def visible_notifications(user: Any, seen: Sequence[int] | None = None) -> QuerySet[Notification]:
+    """Notifications of `user`, without those about a mailbox that is not shared with them any more.
+
+    `seen`: ids of the mailboxes whose mail they may read, where the caller has just read them.
+    """
+    accounts = visible_accounts(user) if seen is None else seen
     mine = Notification.objects.filter(user=user)
-    return mine.filter(Q(email_account__isnull=True) | Q(email_account__in=visible_accounts(user)))
+    return mine.filter(Q(email_account__isnull=True) | Q(email_account__in=accounts))
 
 
 def open_questions(user: Any) -> list[Notification]:
@@ -33,9 +38,9 @@ def news(user: Any) -> list[Notification]:
     return list(rows.select_related("email_account")[:SHOWN])
 
 
-def needs_you_count(user: Any) -> int:
+def needs_you_count(user: Any, seen: Sequence[int] | None = None) -> int:
     """How many wait for an answer."""
-    return visible_notifications(user).filter(needs_answer=True, closed_at__isnull=True).count()
+    return visible_notifications(user, seen).filter(needs_answer=True, closed_at__isnull=True).count()
 
 
 def unread_count(user: Any) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.db.models import Q, QuerySet
@@ -14,12 +15,15 @@ OPEN = (SendState.QUEUED, SendState.SENDING, SendState.FAILED, SendState.UNCERTA
 LOUD = (SendState.FAILED, SendState.UNCERTAIN)
 
 
-def visible_outgoing(user: Any) -> QuerySet[OutgoingMessage]:
-    """Outgoing messages that `user` may see: own drafts, and what leaves from mailboxes whose mail the person may see."""
-    seen = accounts_with_right(user, "see")
+def visible_outgoing(user: Any, seen: Sequence[int] | None = None) -> QuerySet[OutgoingMessage]:
+    """Outgoing messages that `user` may see: own drafts, and what leaves from mailboxes whose mail the person may see.
+
+    `seen`: ids of these mailboxes, where the caller has just read them.
+    """
+    accounts = accounts_with_right(user, "see") if seen is None else seen
     mine = Q(state=SendState.DRAFT, author=user) if user.is_authenticated else Q(pk__in=())
     gone = Q(state__in=(SendState.DRAFT, SendState.DISCARDED))
-    rows = OutgoingMessage.objects.filter(Q(email_account__in=seen) & (mine | ~gone))
+    rows = OutgoingMessage.objects.filter(Q(email_account__in=accounts) & (mine | ~gone))
     return rows.select_related("email_account", "author", "original")
 
 
@@ -29,14 +33,14 @@ def senders(user: Any) -> QuerySet[EmailAccount]:
     return rows.exclude(state__in=("setup", "removed", "erasing")).order_by("address_key")
 
 
-def drafts(user: Any) -> QuerySet[OutgoingMessage]:
+def drafts(user: Any, seen: Sequence[int] | None = None) -> QuerySet[OutgoingMessage]:
     """The person's drafts, the newest first."""
-    return visible_outgoing(user).filter(state=SendState.DRAFT).order_by("-updated_at")
+    return visible_outgoing(user, seen).filter(state=SendState.DRAFT).order_by("-updated_at")
 
 
-def outbox(user: Any) -> QuerySet[OutgoingMessage]:
+def outbox(user: Any, seen: Sequence[int] | None = None) -> QuerySet[OutgoingMessage]:
     """What has not (certainly) left: waiting, being sent, failed, uncertain; the loud ones are in `needs_answer`."""
-    return visible_outgoing(user).filter(state__in=OPEN).order_by("-queued_at")
+    return visible_outgoing(user, seen).filter(state__in=OPEN).order_by("-queued_at")
 
 
 def needs_answer(user: Any) -> QuerySet[OutgoingMessage]:
@@ -44,9 +48,11 @@ def needs_answer(user: Any) -> QuerySet[OutgoingMessage]:
     return visible_outgoing(user).filter(state__in=LOUD).order_by("-queued_at")
 
 
-def of_thread(user: Any, thread_id: int) -> list[OutgoingMessage]:
+def of_thread(user: Any, thread_id: int, seen: Sequence[int] | None = None) -> list[OutgoingMessage]:
     """Drafts and unfinished sends that answer a message of this thread, oldest first."""
-    rows = visible_outgoing(user).filter(original__thread=thread_id, state__in=(SendState.DRAFT, *OPEN, SendState.SENT))
+    rows = visible_outgoing(user, seen).filter(
+        original__thread=thread_id, state__in=(SendState.DRAFT, *OPEN, SendState.SENT)
+    )
     return list(rows.filter(stored_message__isnull=True).order_by("pk"))
 
 

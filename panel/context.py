@@ -59,12 +59,13 @@ def read_rail(user: Any, accounts: list[EmailAccount] | None = None) -> Rail:
     """The rail of a signed-in user, in three queries; in two where the visible `accounts` were just read."""
     if accounts is None:
         accounts = account_labels(user)
-    counts = mail_counts([account.pk for account in accounts])
+    seen = [account.pk for account in accounts]
+    counts = mail_counts(seen)
     return Rail(
         unread=sum(one.unread for one in counts.values()),
         open=sum(one.open for one in counts.values()),
         drafts=sum(one.drafts for one in counts.values()),
-        needs_you=needs_you_count(user),
+        needs_you=needs_you_count(user, seen),
         accounts=accounts,
         counts=counts,
     )

@@ -38,6 +38,16 @@ class Tab:
 
 
 @dataclass(frozen=True, slots=True)
+class AccountLine:
+    """A mailbox in the menu, with its unread threads."""
+
+    address: str
+    url: str
+    is_current: bool
+    unread: int
+
+
+@dataclass(frozen=True, slots=True)
 class FolderLine:
     """A folder in the menu."""
 
@@ -61,33 +71,34 @@ def list_context(request: HttpRequest, address: ListAddress) -> dict[str, Any]:
     rail = rail_of(request)
     accounts = rail.accounts
     current = next((one for one in accounts if one.pk == address.filters.email_account_id), None)
+    here = [one.pk for one in accounts if current is None or one is current]
     return {
         "rail": rail,
-        "tabs": _tabs(address, rail, current, draft_count(request.user, current.pk if current else None)),
+        "tabs": _tabs(address, rail, current, draft_count(request.user, here)),
         "current_account": current,
-        "account_lines": [(one, address.with_account(one.pk).url, rail.counts[one.pk].unread) for one in accounts],
+        "account_lines": _accounts(address, rail),
         "all_accounts_url": address.with_account(None).url,
         "folder_lines": SimpleLazyObject(lambda: _folders(request.user, address, current, len(accounts))),
         "progress": progress_of(accounts),
         "questions": [one for one in accounts if one.state == AccountState.CONNECTED and one.answered_at is None],
         "troubles": [one for one in accounts if one.state == AccountState.NEEDS_SIGN_IN or one.failures >= 3],
-        **outgoing_lines(request.user, address, accounts),
+        **outgoing_lines(request.user, address, here),
         "last_sync_at": max((one.last_sync_at for one in accounts if one.last_sync_at), default=None),
     }
 
 
-def outgoing_lines(user: Any, address: ListAddress, accounts: list[EmailAccount]) -> dict[str, Any]:
-    """What was begun or waits to leave: the loud ones on every list, the rest in Drafts and Sent."""
+def outgoing_lines(user: Any, address: ListAddress, accounts: list[int]) -> dict[str, Any]:
+    """What was begun in these mailboxes or waits to leave: the loud ones on every list, the rest in Drafts and Sent."""
     if not accounts:
         return {"loud_lines": [], "unfinished_lines": [], "draft_lines": []}
-    view, account_id = address.filters.view, address.filters.email_account_id
+    view = address.filters.view
     is_plain = not address.query and address.filters.folder_id is None
     is_listed = is_plain and view in ("drafts", "sent")
-    unfinished = unfinished_rows(user, account_id)
+    unfinished = unfinished_rows(user, accounts)
     return {
         "loud_lines": [] if is_listed else [one for one in unfinished if one.is_loud][:LOUD_SHOWN],
         "unfinished_lines": unfinished if is_listed else [],
-        "draft_lines": draft_rows(user, account_id) if is_plain and view == "drafts" else [],
+        "draft_lines": draft_rows(user, accounts) if is_plain and view == "drafts" else [],
     }
 
 
@@ -124,6 +135,16 @@ def progress_of(accounts: list[EmailAccount]) -> list[Progress]:
             total = max(totals.get(account.pk) or 0, waiting)
             found.append(Progress(account, total - waiting, total))
     return found
+
+
+def _accounts(address: ListAddress, rail: Rail) -> list[AccountLine]:
+    """The mailboxes in the menu. There may be hundreds: what their addresses share is made once."""
+    everything = address.with_account(None).url
+    url = f"{everything}{'&' if '?' in everything else '?'}account="
+    here = address.filters.email_account_id if address.filters.folder_id is None else None
+    return [
+        AccountLine(one.address, f"{url}{one.pk}", one.pk == here, rail.counts[one.pk].unread) for one in rail.accounts
+    ]
 
 
 def _tabs(address: ListAddress, rail: Rail, current: EmailAccount | None, drafts_here: int) -> list[Tab]:

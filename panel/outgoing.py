@@ -15,7 +15,7 @@ from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 
-from mail.models import Message
+from mail.models import Message, Thread
 from outbox import queries
 from outbox.models import OutgoingMessage, SendState
 from outbox.plain_text import html_to_plain
@@ -125,41 +125,32 @@ def outgoing_row(row: OutgoingMessage) -> OutgoingRow:
     return OutgoingRow(row, url, names or _("(nobody yet)"), " ".join(text.split())[:SNIPPET], story_of(row))
 
 
-def draft_rows(user: Any, email_account_id: int | None) -> list[OutgoingRow]:
-    """The person's drafts."""
-    rows = queries.drafts(user)
-    if email_account_id is not None:
-        rows = rows.filter(email_account=email_account_id)
+def draft_rows(user: Any, accounts: Sequence[int]) -> list[OutgoingRow]:
+    """The person's drafts in these visible mailboxes (ids)."""
+    rows = queries.drafts(user, accounts)
     return [outgoing_row(row) for row in rows[:SHOWN]]
 
 
-def unfinished_rows(user: Any, email_account_id: int | None = None) -> list[OutgoingRow]:
-    """What has not certainly left, the loud ones first; one query."""
-    rows = queries.outbox(user)
-    if email_account_id is not None:
-        rows = rows.filter(email_account=email_account_id)
+def unfinished_rows(user: Any, accounts: Sequence[int]) -> list[OutgoingRow]:
+    """What has not certainly left these visible mailboxes (ids), the loud ones first; one query."""
+    rows = queries.outbox(user, accounts)
     return sorted((outgoing_row(row) for row in rows[:SHOWN]), key=lambda one: not one.is_loud)
 
 
-def rows_of_thread(user: Any, thread_id: int) -> list[OutgoingRow]:
-    """Drafts and unfinished answers in a thread."""
-    return [outgoing_row(row) for row in queries.of_thread(user, thread_id)]
-
-
-def answering(user: Any, thread_id: int, letters: Sequence[Letter]) -> dict[str, Any]:
-    """What stands under a thread: unfinished answers, and which message the next one answers."""
+def answering(user: Any, thread: Thread, letters: Sequence[Letter]) -> dict[str, Any]:
+    """What stands under a visible thread: unfinished answers, and which message the next one answers."""
+    rows = queries.of_thread(user, thread.pk, [thread.email_account_id])
     answered = next((one for one in reversed(letters) if not one.message.is_draft), None)
     return {
         "reply_to": answered.message if answered else None,
         "has_others": bool(answered and answered.has_others),
-        "outgoing_rows": rows_of_thread(user, thread_id),
+        "outgoing_rows": [outgoing_row(row) for row in rows],
     }
 
 
-def draft_count(user: Any, email_account_id: int | None) -> int:
-    """How many drafts the person has; one query."""
-    rows = queries.drafts(user)
-    return (rows if email_account_id is None else rows.filter(email_account=email_account_id)).count()
+def draft_count(user: Any, accounts: Sequence[int]) -> int:
+    """How many drafts the person has in these visible mailboxes (ids); one query."""
+    return queries.drafts(user, accounts).order_by().count()
 
 
 def note_troubles(messages: Sequence[Message]) -> None:

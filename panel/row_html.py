@@ -1,4 +1,6 @@
-"""A thread's row in a list, as HTML (pure but for the reader's language and time zone).
+"""What a page has fifty or hundreds of, as HTML: threads in a list, mailboxes in its menu.
+
+Pure, but for the reader's language and time zone.
 
 Why not a template: a page shows fifty rows, and a template walks some forty nodes for each, which took most of a page's
 time. Everything that is the same in many rows is made once per language; what a row adds goes through `format_html`.
@@ -18,9 +20,10 @@ from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import get_language, gettext_lazy
 from django.utils.translation import gettext as _
 
+from panel.lists import AccountLine
 from panel.moments import moment_html
 from panel.rows import Row
-from panel.templatetags.panel import icon
+from panel.templatetags.panel import icon, plus
 
 _ROW = (
     '<li id="row-{id}"{swap} data-thread="{id}" data-count="{count}"><a class="row{unread}" id="open-{id}" href="{url}"'
@@ -46,6 +49,20 @@ def rows_html(rows: Iterable[Row], *, current: int | None = None, swap: bool = F
     """The rows as `<li>`; that of the thread `current` is the open one. `swap`: htmx puts them in place of their like."""
     language, today = get_language() or "", timezone.localdate()
     return mark_safe("".join(_row(row, (language, today), row.thread.pk == current, swap) for row in rows))  # noqa: S308 - made by format_html
+
+
+def accounts_html(lines: Iterable[AccountLine]) -> SafeString:
+    """Mailboxes as links of a menu, each with its unread threads."""
+    return format_html_join(
+        "",
+        '<a href="{}"{}><span class="clip">{}</span>{}</a>',
+        ((one.url, _CURRENT if one.is_current else "", one.address, _unread(one.unread)) for one in lines),
+    )
+
+
+@lru_cache(maxsize=1024)
+def _unread(count: int) -> SafeString | str:
+    return format_html(' <span class="count">{}</span>', plus(count)) if count else ""
 
 
 def _row(row: Row, reader: tuple[str, date], is_current: bool, swap: bool) -> SafeString:

@@ -84,7 +84,7 @@ def _thread_context(request: HttpRequest, thread_id: int, address: ListAddress) 
         "chips": chips_of([thread_id]).get(thread_id, []),
         "newer_url": address.thread_url(newer) if newer else "",
         "older_url": address.thread_url(older) if older else "",
-        **answering(request.user, thread_id, letters),
+        **answering(request.user, opened.thread, letters),
         "folder_names": [folder_label(one) for one in folders_of(opened.messages[-1].pk)],
         "section": "email",
     }
