@@ -1,7 +1,9 @@
 """The wizard's sign-in at a service: begun, come back, tokens kept as the candidate of the run.
 
 Invariants: a state is bound to one user, one session, one run and one application, works once and for ten minutes; the
-answer must come in at the address of its own application; another identity than the address is never taken silently.
+answer must come in at the address of its own application; another identity than the address is never taken silently,
+unless it is the one that this mailbox is opened with already; a token never goes to servers that were chosen after the
+person had left for the service.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.utils import timezone
 
-from accounts.models import MailboxSetup, SignInAttempt, User
+from accounts.models import Credential, MailboxSetup, OAuthGrant, SignInAttempt, User
 from accounts.services.setups import WizardError, begin_checks
 from accounts.setup import Stage
 from accounts.tokens import keep_tokens
@@ -50,7 +52,8 @@ def begin_sign_in(setup: MailboxSetup, *, session_key: str, choose: bool = False
     if setup.sign_ins.count() >= MAX_ATTEMPTS:
         raise WizardError("too many tries")
     back = redirect_uri(application.key)
-    begun = service_of(application).begin(back, login_hint=setup.address, choose=choose)
+    hint = present_identity(setup) or setup.address
+    begun = service_of(application).begin(back, login_hint=hint, choose=choose)
     attempt = SignInAttempt(
         state_hash=_hash(begun.state),
         session_hash=_hash(session_key),
@@ -70,10 +73,14 @@ def finish_sign_in(key: str, answer: Mapping[str, str], *, user: User, session_k
     attempt = SignInAttempt.objects.filter(state_hash=_hash(answer.get("state", ""))).first()
     if attempt is None or attempt.user_id != user.pk:
         return CameBack(None, "unknown")
-    setup = MailboxSetup.objects.select_related("provider", "user", "email_account").get(pk=attempt.setup_id)
     problem, kept = _use(attempt, key, session_key)
+    setup = MailboxSetup.objects.select_related("provider", "user", "email_account").get(pk=attempt.setup_id)
     if problem:
         return CameBack(setup, problem)  # the attempt's own story is told already, or is not this person's
+    if setup.stage == Stage.DONE:
+        return CameBack(setup, "replayed")  # another window was first
+    if application_for(setup.address, setup.provider) != attempt.application:
+        return _ended(attempt, setup, "expired")  # the provider was changed meanwhile: the token is not for its servers
     try:
         tokens = service_of(attempt.application).finish(kept, answer, attempt.redirect_uri)
     except DriverError as error:
@@ -82,7 +89,7 @@ def finish_sign_in(key: str, answer: Mapping[str, str], *, user: User, session_k
         return _ended(attempt, setup, "no_refresh")
     with transaction.atomic():
         keep_tokens(tokens, application=attempt.application, setup=setup)
-        if normalise_address(tokens.identity) != setup.address:
+        if not _is_right(tokens.identity, setup):
             attempt.signed_in_as = tokens.identity
             attempt.save(update_fields=["signed_in_as"])
             setup.checks.all().delete()
@@ -90,6 +97,31 @@ def finish_sign_in(key: str, answer: Mapping[str, str], *, user: User, session_k
             setup.save(update_fields=["stage"])
             return _ended(attempt, setup, "other_identity")
         return _go_on(setup)
+
+
+def _is_right(identity: str, setup: MailboxSetup) -> bool:
+    """The address itself, or who opens this mailbox already (signing in again to a shared one)."""
+    signed_in = normalise_address(identity)
+    return signed_in == setup.address or (bool(signed_in) and signed_in == normalise_address(present_identity(setup)))
+
+
+def present_identity(setup: MailboxSetup) -> str:
+    """Who signed in to the mailbox that this run signs in to again; "" for a new one and for application-only access."""
+    grant = _present_grant(setup)
+    return grant.identity if grant is not None and not grant.is_app_only else ""
+
+
+def is_opened_by_application(setup: MailboxSetup) -> bool:
+    """Whether the mailbox that this run signs in to again is opened by an application, without a person."""
+    grant = _present_grant(setup)
+    return grant is not None and grant.is_app_only
+
+
+def _present_grant(setup: MailboxSetup) -> OAuthGrant | None:
+    if not setup.is_again or setup.email_account_id is None:
+        return None
+    credential = Credential.objects.filter(email_account=setup.email_account_id, kind="oauth2").first()
+    return getattr(credential, "grant", None)
 
 
 def use_other_identity(setup: MailboxSetup) -> CameBack:

@@ -65,13 +65,18 @@ class SignInAttempt(models.Model):
 
 
 class GrantToRevoke(models.Model):
-    """A mailbox was disconnected: its refresh token is taken back at the service, then the row goes."""
+    """A mailbox was disconnected: its refresh token is taken back at the service, then the row goes. Where that was
+    tried long enough the token is forgotten, too, and the row stays a while so that the person is told (`given_up_at`)."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     application = models.ForeignKey(OAuthApplication, on_delete=models.CASCADE, related_name="+")
-    ciphertext = models.TextField()
+    email_account = models.ForeignKey("accounts.EmailAccount", null=True, on_delete=models.SET_NULL, related_name="+")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    identity = models.CharField(max_length=320, blank=True)
+    ciphertext = models.TextField(blank=True)
     tries = models.PositiveSmallIntegerField(default=0)
-    next_try_at = models.DateTimeField()
+    next_try_at = models.DateTimeField(null=True)
+    given_up_at = models.DateTimeField(null=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
     def __str__(self) -> str:

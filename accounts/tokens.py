@@ -22,7 +22,7 @@ from accounts.models import Credential, MailboxSetup, OAuthGrant
 from accounts.vault import change_secret, read_secret, store_secret
 from base.crypto import CryptoError
 from base.process import holder_name, is_dead
-from drivers.errors import AuthenticationFailed, DriverError, ServerBusy, ServerUnreachable
+from drivers.errors import AuthenticationFailed, DriverError, PermissionMissing, ServerBusy, ServerUnreachable
 from drivers.oauth.errors import ApplicationRefused, ConsentRefused, ScopeMissing, SignInRevoked
 from drivers.oauth.flow import Tokens
 from drivers.types import AuthKind, Login
@@ -32,7 +32,7 @@ from providers.models import OAuthApplication
 log = structlog.get_logger(__name__)
 MARGIN = timedelta(minutes=5)  # before its end a token is renewed, or in the last quarter of a short life
 LAST_USE = timedelta(seconds=3)  # a token that lives less is over
-CLAIM = timedelta(seconds=60)  # longer than a renewal can take
+CLAIM = timedelta(seconds=180)  # longer than a renewal can take: two requests, each with its own time-outs
 WAIT = 30.0  # seconds for another worker's renewal
 BACK_OFF = (5, 30, 120, 300, 900)  # seconds, by failures in a row
 
@@ -98,9 +98,15 @@ def access_token(credential: Credential) -> str:
 
 
 def distrust(credential: Credential) -> None:
-    """The mail server refused a token that looked fresh: renew it before the next use (at most once a minute)."""
+    """The mail server refused a token that looked fresh: renew it before the next use (at most once a minute).
+
+    Raises PermissionMissing where no person signed in: nobody can sign in again, and it may be allowed again any time.
+    """
     old = timezone.now() - timedelta(minutes=1)
-    OAuthGrant.objects.filter(credential_id=credential.pk, refreshed_at__lt=old).update(expires_at=timezone.now())
+    rows = OAuthGrant.objects.filter(credential_id=credential.pk)
+    rows.filter(refreshed_at__lt=old).update(expires_at=timezone.now())
+    if rows.filter(is_app_only=True).exists():
+        raise PermissionMissing("The application may not open this mailbox.")
 
 
 def _is_fresh(grant: OAuthGrant) -> bool:
@@ -122,7 +128,7 @@ def _take_turn(credential_id: uuid.UUID, mark: str) -> tuple[_Turn, OAuthGrant]:
             return _Turn.NOBODYS, grant
         if grant.refused_at is not None:
             raise SignInRevoked("The sign-in is over.")
-        if grant.retry_at and grant.retry_at > now:
+        if grant.retry_at and grant.retry_at > now and not _is_mended(grant):
             if _is_usable(grant):
                 return _Turn.NOBODYS, grant
             raise _again(grant)
@@ -131,6 +137,19 @@ def _take_turn(credential_id: uuid.UUID, mark: str) -> tuple[_Turn, OAuthGrant]:
         grant.claimed_by, grant.claimed_until = mark, now + CLAIM
         grant.save(update_fields=["claimed_by", "claimed_until"])
         return _Turn.MINE, grant
+
+
+def _is_mended(grant: OAuthGrant) -> bool:
+    """The application was refused, and a test of it has succeeded since: an administrator mended it."""
+    application = grant.application
+    if grant.last_error_kind != "application" or application is None or grant.retry_at is None:
+        return False
+    failed_at = grant.retry_at - _pause(grant.failures)
+    return application.tested_at is not None and application.tested_at > failed_at and not application.test_problem
+
+
+def _pause(failures: int) -> timedelta:
+    return timedelta(seconds=BACK_OFF[min(max(failures, 1), len(BACK_OFF)) - 1])
 
 
 def _again(grant: OAuthGrant) -> DriverError:
@@ -155,8 +174,15 @@ def _renew(grant: OAuthGrant, mark: str) -> str:
             tokens = service.refresh(secret.refresh)
         else:
             raise SignInRevoked("The service gave no lasting sign-in.")
-    except (ConsentRefused, ScopeMissing) as error:  # it wants the person: a second factor, a consent that was narrowed
-        return _note_failure(grant, mark, SignInRevoked("The sign-in is over.", server_said=error.server_said))
+    except (
+        ConsentRefused,
+        ScopeMissing,
+        SignInRevoked,
+    ) as error:  # it wants the person: a second factor, a new consent
+        kind = (
+            ApplicationRefused if grant.is_app_only else SignInRevoked
+        )  # ... or the administrator, where none signed in
+        return _note_failure(grant, mark, kind("The sign-in is over.", server_said=error.server_said))
     except DriverError as error:
         return _note_failure(grant, mark, error)
     return _store(grant, mark, secret, tokens)
@@ -188,7 +214,7 @@ def _note_failure(claimed: OAuthGrant, mark: str, error: DriverError) -> str:
         if isinstance(error, SignInRevoked):
             grant.refused_at = now
         else:
-            grant.retry_at = now + timedelta(seconds=BACK_OFF[min(grant.failures, len(BACK_OFF)) - 1])
+            grant.retry_at = now + _pause(grant.failures)
         grant.save()
     log.warning("token_not_renewed", grant=grant.pk, kind=grant.last_error_kind)
     if not isinstance(error, SignInRevoked) and _is_usable(grant):

@@ -13,7 +13,7 @@ from datetime import date, datetime, timedelta
 from django.db.models import Q
 from django.utils import timezone
 
-from accounts.models import AccountState, Credential, EmailAccount, OAuthGrant, User
+from accounts.models import AccountState, Credential, EmailAccount, GrantToRevoke, OAuthGrant, User
 from notifications.models import Kind, Notification
 from notifications.services import close, notify
 from providers.deadlines import DEADLINES, Deadline
@@ -27,7 +27,8 @@ LIVING = (AccountState.ACTIVE, AccountState.CONNECTED, AccountState.PAUSED)
 
 @dataclass(frozen=True, slots=True)
 class Matter:
-    """One thing that ends. `key` names it with its day, `users` can act; `what` is secret, refused, sign_in or date."""
+    """One thing that ends. `key` names it with its day, `users` can act; `what` is secret, refused, sign_in, date, or
+    left (a sign-in that could not be taken back)."""
 
     key: str
     what: str
@@ -42,7 +43,7 @@ class Matter:
 def look(now: datetime | None = None) -> int:
     """Look at everything once; returns how many notices were made."""
     now = now or timezone.now()
-    matters = [*_secrets(), *_refused(now.date()), *_sign_ins(), *_dates()]
+    matters = [*_secrets(), *_refused(now.date()), *_sign_ins(), *_dates(), *_left()]
     told = 0
     wanted: set[str] = set()
     for matter in matters:
@@ -99,6 +100,14 @@ def _sign_ins() -> Iterable[Matter]:
             name = row.grant.application.name if row.grant.application else ""
             key = f"grant:{account.pk}:{at.date()}"
             yield Matter(key, "sign_in", at.date(), (account.owner,), name, account, steps)
+
+
+def _left() -> Iterable[Matter]:
+    """Sign-ins of disconnected mailboxes that their service never took back: the person can, on its own page."""
+    for row in GrantToRevoke.objects.filter(given_up_at__isnull=False).select_related("application", "user"):
+        if row.user is not None and row.given_up_at is not None:
+            on, kind = row.given_up_at.date(), row.application.kind
+            yield Matter(f"left:{row.pk}", "left", on, (row.user,), row.identity, row.email_account, STEPS[:1], kind)
 
 
 def _dates() -> Iterable[Matter]:

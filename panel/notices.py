@@ -12,6 +12,7 @@ from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from accounts.oauth_revoke import PAGES
 from notifications.models import Kind, Notification
 from panel.outgoing import troubles
 from panel.templatetags.panel import day_label
@@ -192,12 +193,27 @@ def _application(row: Notification, words: dict[str, str]) -> Notice:
     return Notice(row, "key-round", words["name"], title, detail, "warn", url, _("Look"))
 
 
+def _left(row: Notification, words: dict[str, str]) -> Notice:
+    """A disconnected mailbox whose sign-in the service never took back."""
+    detail = _(
+        "Its service did not answer for a week, so we have forgotten the sign-in without taking it back. On your account"
+        " page there, remove this program from the applications that may read your mail."
+    )
+    page = PAGES.get(str(row.data.get("link", "")), "")
+    title = _("is disconnected here, but its sign-in may still be listed.")
+    return Notice(
+        row, "key-round", words["name"] or _address(row), title, detail, "warn", page, _("Look") if page else ""
+    )
+
+
 def _deadline(row: Notification) -> Notice:
     """Something ends on a known day (notifications.radar)."""
     on = date.fromisoformat(str(row.data.get("on", "")) or "1970-01-01")
     words = {"day": date_format(on), "name": str(row.data.get("name", ""))}
     if row.data.get("what") in ("secret", "refused"):
         return _application(row, words)
+    if row.data.get("what") == "left":
+        return _left(row, words)
     deadline = next((one for one in DEADLINES if one.key == words["name"]), None)
     if deadline is not None:
         detail = f"{deadline.title} {deadline.mend}"

@@ -106,7 +106,11 @@ def application_for(address: str, provider: Provider | None) -> OAuthApplication
 def test_application(application: OAuthApplication) -> str:
     """Ask the service whether it knows the application; "" or the kind of what is wrong. The row keeps the result."""
     try:
-        service_of(application).check()
+        service = service_of(application)
+        if application.is_app_only:
+            service.for_application()
+        else:
+            service.check()
         problem = ""
     except ApplicationRefused:
         problem = "application"

@@ -83,6 +83,11 @@ class OAuthApplication(models.Model):
         return self.name
 
     @property
+    def can_revoke(self) -> bool:
+        """Whether its service may take a sign-in back when asked; Microsoft has no such endpoint."""
+        return self.kind != ApplicationKind.MICROSOFT
+
+    @property
     def domain_list(self) -> list[str]:
         """The domains, normalised when they were saved."""
         return self.domains.split()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from django.utils.translation import gettext as _
 
 from accounts.models import MailboxSetup
-from accounts.oauth import application_only, last_attempt, may_be_shared
+from accounts.oauth import application_only, is_opened_by_application, last_attempt, may_be_shared
 from accounts.oauth_words import told
 from accounts.setup import Stage
 from accounts.setup_errors import Explanation
@@ -18,7 +18,8 @@ SERVICES = {"google": "Google", "microsoft": "Microsoft"}
 
 @dataclass(frozen=True, slots=True)
 class SignIn:
-    """`is_registered`: an application is there; `identity`: who signed in instead; `app_password`: the other way is open."""
+    """`is_registered`: an application is there; `identity`: who signed in instead; `app_password`: the other way is open;
+    `app_only`: the application that may open it for itself; `is_app_only`: that is how the mailbox is opened by now."""
 
     service: str
     kind: str
@@ -28,6 +29,7 @@ class SignIn:
     identity: str = ""
     may_share: bool = False
     app_only: str = ""
+    is_app_only: bool = False
     app_password: bool = False
 
     @property
@@ -58,5 +60,6 @@ def sign_in_of(setup: MailboxSetup, problem: str = "") -> SignIn | None:
         identity=identity,
         may_share=attempt is not None and is_other and may_be_shared(attempt.application),
         app_only=app_only.name if app_only else "",
+        is_app_only=is_opened_by_application(setup),
         app_password=provider.allows_password,
     )

@@ -15,6 +15,7 @@ from accounts import services
 from accounts.models import AccountState, EmailAccount
 from accounts.oauth_revoke import page_of_applications
 from accounts.queries import account_for_settings, own_account
+from accounts.tasks import revoke_grants
 from mail.folders import set_followed
 from mail.tasks import erase_email_account
 from panel.forms.email_accounts import EmailAccountForm
@@ -132,6 +133,7 @@ def remove(request: HttpRequest, email_account_id: int) -> HttpResponse:
         return render(request, "settings/remove.html", context)
     erase = request.POST.get("act") == "erase"
     services.remove_email_account(account, erase=erase)
+    ring(revoke_grants)
     answered(account)
     if erase:
         ring(erase_email_account, account.pk)

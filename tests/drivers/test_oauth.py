@@ -17,7 +17,7 @@ from drivers.oauth.services import sign_in_service
 from drivers.smtp.driver import SmtpDriver
 from drivers.types import AuthKind, Envelope, Login, Security
 from tests.servers.dovecot import Dovecot
-from tests.servers.oauth_mail import PASSDB, oauth_dovecot, write_oauth
+from tests.servers.oauth_mail import PASSDB, oauth_dovecot, open_folder, write_oauth
 from tests.servers.oidc_person import walk
 from tests.servers.oidc_server import OidcServer
 from tests.servers.postfix import DOMAIN, Postfix, why_not
@@ -193,16 +193,18 @@ def test_a_token_of_too_narrow_a_scope_opens_nothing(token_dovecot: Dovecot, sig
 
 
 def test_mail_leaves_through_a_postfix_that_knows_oauthbearer_alone(
-    oidc: OidcServer, signed_in: Callable[..., Tokens], tmp_path_factory: pytest.TempPathFactory
+    oidc: OidcServer, signed_in: Callable[..., Tokens]
 ) -> None:
     if why_not():
         pytest.skip(why_not())
     mechanism = "oauthbearer"  # XOAUTH2 goes through Postfix in tests/journeys/test_oauth_mail.py
-    folder = tmp_path_factory.mktemp("oauth2")
-    for part in (folder, folder.parent, folder.parent.parent):
-        part.chmod(0o755)
-    extra = PASSDB.format(file=write_oauth(folder, oidc, "post")) + f"auth_mechanisms = {mechanism}\n"
     sender = f"maren@{DOMAIN}"
+    with open_folder() as folder:
+        extra = PASSDB.format(file=write_oauth(folder, oidc, "post")) + f"auth_mechanisms = {mechanism}\n"
+        _leaves(extra, sender, signed_in, mechanism)
+
+
+def _leaves(extra: str, sender: str, signed_in: Callable[..., Tokens], mechanism: str) -> None:
     with Postfix(dovecot_extra=extra) as postfix:
         address = postfix.address(Security.SSL)
         with SmtpDriver(address, Login(sender, signed_in("post", sender).access_token, AuthKind.OAUTH2)) as driver:

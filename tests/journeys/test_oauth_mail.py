@@ -38,7 +38,7 @@ from sync import pipeline
 from tests.factories import EmailAccountFactory, EmailAccountServerFactory
 from tests.outbox.conftest import _storage  # noqa: F401 - a fixture
 from tests.servers.dovecot import Dovecot
-from tests.servers.oauth_mail import PASSDB, oauth_dovecot, write_oauth
+from tests.servers.oauth_mail import PASSDB, oauth_dovecot, open_folder, write_oauth
 from tests.servers.oidc_person import walk
 from tests.servers.oidc_server import CLIENTS, OidcServer
 from tests.servers.postfix import DOMAIN, Postfix, why_not
@@ -87,15 +87,13 @@ def _server(account: EmailAccount, protocol: str, port: int, ca_bundle: str, hos
 
 
 @pytest.fixture(scope="module")
-def machines(oidc: OidcServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Dovecot, Postfix]]:
+def machines(oidc: OidcServer) -> Iterator[tuple[Dovecot, Postfix]]:
     if why := why_not():
         pytest.skip(why)
-    folder = tmp_path_factory.mktemp("oauth2")
-    for part in (folder, folder.parent, folder.parent.parent):
-        part.chmod(0o755)
-    extra = PASSDB.format(file=write_oauth(folder, oidc, "post"))
-    with oauth_dovecot(oidc, "post", (MAREN,)) as dovecot, Postfix(dovecot_extra=extra) as postfix:
-        yield dovecot, postfix
+    with open_folder() as folder:
+        extra = PASSDB.format(file=write_oauth(folder, oidc, "post"))
+        with oauth_dovecot(oidc, "post", (MAREN,)) as dovecot, Postfix(dovecot_extra=extra) as postfix:
+            yield dovecot, postfix
 
 
 @pytest.fixture

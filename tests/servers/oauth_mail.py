@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from tests.servers.dovecot import Dovecot, DovecotOptions
@@ -23,6 +27,17 @@ def oauth_dovecot(oidc: OidcServer, name: str, users: tuple[str, ...], *, capabi
     file = write_oauth(server.folder, oidc, name)
     server.options = DovecotOptions(users=users, capability=capability, extra=PASSDB.format(file=file))
     return server
+
+
+@contextmanager
+def open_folder() -> Iterator[Path]:
+    """A folder that Dovecot's own user may read; pytest's folders are shut by every run that begins."""
+    folder = Path(tempfile.mkdtemp(prefix="oa", dir="/tmp"))
+    folder.chmod(0o755)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def write_oauth(folder: Path, oidc: OidcServer, name: str) -> Path:

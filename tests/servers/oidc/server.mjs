@@ -7,8 +7,9 @@ import { Provider } from 'oidc-provider';
 
 const [port, plainPort, certificate, key] = process.argv.slice(2);
 const GOOGLE = ['https://mail.google.com/', 'https://www.googleapis.com/auth/userinfo.email'];
-const MICROSOFT = ['https://outlook.office.com/IMAP.AccessAsUser.All', 'https://outlook.office.com/SMTP.Send'];
-const state = { ttl: 3600, down: false, grants: {} };
+const MICROSOFT = ['https://outlook.office.com/IMAP.AccessAsUser.All', 'https://outlook.office.com/SMTP.Send',
+  'https://outlook.office365.com/.default'];
+const state = { ttl: 3600, down: false, grants: {}, secrets: {} };
 
 const client = (id, path, more = {}) => ({
   client_id: id,
@@ -20,6 +21,12 @@ const client = (id, path, more = {}) => ({
     `http://localhost/oauth/${one}/callback/`, `http://127.0.0.1/oauth/${one}/callback/`]).filter(
     (uri) => uri.includes(`/${path}/`)),
   ...more,
+});
+
+// Application-only access: no person, no redirect.
+const service = (id) => client(id, '', {
+  grant_types: ['client_credentials'], response_types: [], redirect_uris: [],
+  scope: 'https://outlook.office365.com/.default',
 });
 
 function provider(path, scopes, clients) {
@@ -69,7 +76,9 @@ const reader = (id) => ({
 const mounts = [
   provider('/google', GOOGLE, [
     reader('google-app'), client('google-app', 'google'), client('google-no-mail', 'google', { scope: 'openid email' })]),
-  provider('/tenant-1/v2.0', MICROSOFT, [reader('microsoft-app'), client('microsoft-app', 'microsoft')]),
+  provider('/tenant-1/v2.0', MICROSOFT, [
+    reader('microsoft-app'), client('microsoft-app', 'microsoft'), service('microsoft-service'),
+    client('microsoft-no-mail', 'microsoft', { scope: 'openid email profile offline_access' })]),
   provider('/post', ['mail'], [reader('post-app'), client('post-app', 'post')]),
   provider('/other', ['mail'], [reader('other-app'), client('other-app', 'other')]),
 ];
