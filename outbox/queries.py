@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from django.db.models import Q, QuerySet
+from django.db.models import Count, Q, QuerySet
 
 from accounts.models import EmailAccount
 from accounts.shares import accounts_with_right
@@ -20,11 +20,20 @@ def visible_outgoing(user: Any, seen: Sequence[int] | None = None) -> QuerySet[O
 
     `seen`: ids of these mailboxes, where the caller has just read them.
     """
+    return _visible(user, seen).select_related("email_account", "author", "original")
+
+
+def _visible(user: Any, seen: Sequence[int] | None) -> QuerySet[OutgoingMessage]:
     accounts = accounts_with_right(user, "see") if seen is None else seen
     mine = Q(state=SendState.DRAFT, author=user) if user.is_authenticated else Q(pk__in=())
     gone = Q(state__in=(SendState.DRAFT, SendState.DISCARDED))
-    rows = OutgoingMessage.objects.filter(Q(email_account__in=accounts) & (mine | ~gone))
-    return rows.select_related("email_account", "author", "original")
+    return OutgoingMessage.objects.filter(Q(email_account__in=accounts) & (mine | ~gone))
+
+
+def begun(user: Any, seen: Sequence[int]) -> dict[str, int]:
+    """How many outgoing messages are in each state, of the person's drafts and of what has not (certainly) left."""
+    rows = _visible(user, seen).filter(state__in=(SendState.DRAFT, *OPEN))
+    return dict(rows.order_by().values_list("state").annotate(count=Count("pk")))
 
 
 def senders(user: Any) -> QuerySet[EmailAccount]:
@@ -50,10 +59,9 @@ def needs_answer(user: Any) -> QuerySet[OutgoingMessage]:
 
 def of_thread(user: Any, thread_id: int, seen: Sequence[int] | None = None) -> list[OutgoingMessage]:
     """Drafts and unfinished sends that answer a message of this thread, oldest first."""
-    rows = visible_outgoing(user, seen).filter(
-        original__thread=thread_id, state__in=(SendState.DRAFT, *OPEN, SendState.SENT)
-    )
-    return list(rows.filter(stored_message__isnull=True).order_by("pk"))
+    rows = _visible(user, seen).filter(original__thread=thread_id, state__in=(SendState.DRAFT, *OPEN, SendState.SENT))
+    ids = list(rows.filter(stored_message__isnull=True).values_list("pk", flat=True))
+    return list(visible_outgoing(user, seen).filter(pk__in=ids).order_by("pk")) if ids else []
 
 
 def sent_as(message_ids: list[int]) -> dict[int, OutgoingMessage]:

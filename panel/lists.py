@@ -13,9 +13,11 @@ from django.utils.translation import gettext as _
 from accounts.models import AccountState, EmailAccount
 from mail.models import Copy, CopyState, Folder
 from mail.queries import COUNT_CAP, visible_folders
+from outbox import queries
+from outbox.models import SendState
 from panel.context import Rail, rail_of
 from panel.filters import LABELS, ListAddress
-from panel.outgoing import draft_count, draft_rows, unfinished_rows
+from panel.outgoing import draft_rows, unfinished_rows
 from sync.models import Pace
 
 FOLDERS_SHOWN = 200  # in the menu
@@ -72,9 +74,10 @@ def list_context(request: HttpRequest, address: ListAddress) -> dict[str, Any]:
     accounts = rail.accounts
     current = next((one for one in accounts if one.pk == address.filters.email_account_id), None)
     here = [one.pk for one in accounts if current is None or one is current]
+    begun = queries.begun(request.user, here) if here else {}
     return {
         "rail": rail,
-        "tabs": _tabs(address, rail, current, draft_count(request.user, here)),
+        "tabs": _tabs(address, rail, current, begun.get(SendState.DRAFT, 0)),
         "current_account": current,
         "account_lines": _accounts(address, rail),
         "all_accounts_url": address.with_account(None).url,
@@ -82,19 +85,21 @@ def list_context(request: HttpRequest, address: ListAddress) -> dict[str, Any]:
         "progress": progress_of(accounts),
         "questions": [one for one in accounts if one.state == AccountState.CONNECTED and one.answered_at is None],
         "troubles": [one for one in accounts if one.state == AccountState.NEEDS_SIGN_IN or one.failures >= 3],
-        **outgoing_lines(request.user, address, here),
+        **outgoing_lines(request.user, address, here, begun),
         "last_sync_at": max((one.last_sync_at for one in accounts if one.last_sync_at), default=None),
     }
 
 
-def outgoing_lines(user: Any, address: ListAddress, accounts: list[int]) -> dict[str, Any]:
-    """What was begun in these mailboxes or waits to leave: the loud ones on every list, the rest in Drafts and Sent."""
-    if not accounts:
-        return {"loud_lines": [], "unfinished_lines": [], "draft_lines": []}
+def outgoing_lines(user: Any, address: ListAddress, accounts: list[int], begun: dict[str, int]) -> dict[str, Any]:
+    """What was begun in these mailboxes or waits to leave: the loud ones on every list, the rest in Drafts and Sent.
+
+    `begun` says how many there are (outbox.queries.begun): what does not exist is not asked for.
+    """
     view = address.filters.view
     is_plain = not address.query and address.filters.folder_id is None
     is_listed = is_plain and view in ("drafts", "sent")
-    unfinished = unfinished_rows(user, accounts)
+    wanted = queries.OPEN if is_listed else queries.LOUD
+    unfinished = unfinished_rows(user, accounts) if any(begun.get(state) for state in wanted) else []
     return {
         "loud_lines": [] if is_listed else [one for one in unfinished if one.is_loud][:LOUD_SHOWN],
         "unfinished_lines": unfinished if is_listed else [],

@@ -148,11 +148,6 @@ def answering(user: Any, thread: Thread, letters: Sequence[Letter]) -> dict[str,
     }
 
 
-def draft_count(user: Any, accounts: Sequence[int]) -> int:
-    """How many drafts the person has in these visible mailboxes (ids); one query."""
-    return queries.drafts(user, accounts).order_by().count()
-
-
 def note_troubles(messages: Sequence[Message]) -> None:
     """Give sent messages `troubles` (recipients that were refused or whose mail came back), reports `bounce`.
 

@@ -65,7 +65,7 @@ def _days(request: HttpRequest, page: ThreadPage, address: ListAddress) -> list[
 
 
 def _thread_context(request: HttpRequest, thread_id: int, address: ListAddress) -> dict[str, Any]:
-    opened = open_thread(request.user, thread_id)
+    opened = open_thread(request.user, thread_id, seen=seen_of(request))
     if opened is None or not opened.messages:
         raise Http404
     asked = request.GET.get("message", "")
