@@ -18,6 +18,7 @@ import time
 import urllib.request
 from pathlib import Path
 from typing import Any, Self
+from urllib.parse import urlencode
 
 from base.web import Door
 from drivers.oauth.flow import Application, ServiceKind
@@ -68,18 +69,23 @@ class OidcServer:
     """A running server. `application(name)` is what a driver wants; names: google, microsoft, post, other."""
 
     def __enter__(self) -> Self:
-        folder = install()
+        install()
         self.authority = TestAuthority()
         issued = self.authority.issue("localhost", "127.0.0.1")
         self._root = Path(tempfile.mkdtemp(prefix="oidc"))
         (self._root / "cert.pem").write_text(issued.certificate)
         (self._root / "key.pem").write_text(issued.key)
         self.port, self.plain_port = _free_port(), _free_port()
-        arguments = [self.port, self.plain_port, self._root / "cert.pem", self._root / "key.pem"]
+        self.start()
+        return self
+
+    def start(self) -> None:
+        """Start it; after `stop` at the same address and with all that it had given out."""
+        files = [str(self._root / name) for name in ("cert.pem", "key.pem", "store.json")]
         self._log = (self._root / "log").open("wb")
         self._process = subprocess.Popen(
-            [node(), "server.mjs", *map(str, arguments)],
-            cwd=folder, stdin=subprocess.DEVNULL, stdout=self._log, stderr=self._log,
+            [node(), "server.mjs", str(self.port), str(self.plain_port), *files],
+            cwd=install(), stdin=subprocess.DEVNULL, stdout=self._log, stderr=self._log,
             env={"PATH": os.environ.get("PATH", ""), "NODE_ENV": "test"},
         )  # fmt: skip
         deadline = time.monotonic() + START_SECONDS
@@ -89,12 +95,19 @@ class OidcServer:
                 self.__exit__()
                 raise RuntimeError("The authorization server did not start:\n" + said)
             time.sleep(0.05)
-        return self
 
-    def __exit__(self, *_: object) -> None:
+    def stop(self) -> None:
+        """End the process: whoever asks now finds nobody."""
+        self.control(save=1)
+        self._end()
+
+    def _end(self) -> None:
         self._process.kill()
         self._process.wait(10)
         self._log.close()
+
+    def __exit__(self, *_: object) -> None:
+        self._end()
         shutil.rmtree(self._root, ignore_errors=True)
 
     def log(self) -> str:
@@ -129,6 +142,13 @@ class OidcServer:
     def count(self, grant: str) -> int:
         """Successful grants of a kind (refresh_token, authorization_code, client_credentials) so far."""
         return int(self.control()["grants"].get(grant, 0))
+
+    def is_alive(self, name: str, token: str) -> bool:
+        """Whether a token, access or refresh, is good here now (RFC 7662)."""
+        path = "/tenant-1/v2.0" if name == "microsoft" else PATHS[name]
+        url = f"http://127.0.0.1:{self.plain_port}{path}/token/introspection?as={CLIENTS[name]}"
+        with urllib.request.urlopen(url, data=urlencode({"token": token}).encode(), timeout=20) as answer:
+            return json.load(answer).get("active") is True
 
     def dovecot_oauth(self, name: str) -> str:
         """Dovecot's dovecot-oauth2.conf for this service: asks here about each token."""

@@ -1,15 +1,45 @@
 // An authorization server (npm's oidc-provider) that stands in for Google, Microsoft and a self-hosted service.
-// Arguments: port (https), plain port (http: introspection for Dovecot, and /_control), certificate and key files.
+// Arguments: port (https), plain port (http: introspection for Dovecot, and /_control), certificate and key files,
+// and the file in which what was given out is kept from one start to the next (written by /_control?save=1).
 import fs from 'node:fs';
 import http from 'node:http';
 import https from 'node:https';
 import { Provider } from 'oidc-provider';
 
-const [port, plainPort, certificate, key] = process.argv.slice(2);
+const [port, plainPort, certificate, key, store] = process.argv.slice(2);
 const GOOGLE = ['https://mail.google.com/', 'https://www.googleapis.com/auth/userinfo.email'];
 const MICROSOFT = ['https://outlook.office.com/IMAP.AccessAsUser.All', 'https://outlook.office.com/SMTP.Send',
   'https://outlook.office365.com/.default'];
 const state = { ttl: 3600, down: false, grants: {}, secrets: {} };
+
+// What was given out, as the provider's own example adapter keeps it, but for the file.
+const kept = new Map(fs.existsSync(store) ? JSON.parse(fs.readFileSync(store, 'utf8')) : []);
+const keptFor = (path) => class {
+  constructor(name) { this.prefix = `${path} ${name}:`; }
+  entry(id) {
+    const found = kept.get(this.prefix + id);
+    return found && (!found.until || found.until > Date.now()) ? found.payload : undefined;
+  }
+  async upsert(id, payload, seconds) {
+    kept.set(this.prefix + id, { payload, until: seconds ? Date.now() + seconds * 1000 : 0 });
+  }
+  async find(id) { return this.entry(id); }
+  async findBy(field, value) {
+    for (const [id, { payload }] of kept) {
+      if (id.startsWith(this.prefix) && payload[field] === value) return this.entry(id.slice(this.prefix.length));
+    }
+    return undefined;
+  }
+  async findByUid(uid) { return this.findBy('uid', uid); }
+  async findByUserCode(code) { return this.findBy('userCode', code); }
+  async consume(id) { this.entry(id).consumed = Math.floor(Date.now() / 1000); }
+  async destroy(id) { kept.delete(this.prefix + id); }
+  async revokeByGrantId(grantId) {
+    for (const [id, { payload }] of kept) {
+      if (id.startsWith(`${path} `) && payload.grantId === grantId) kept.delete(id);
+    }
+  }
+};
 
 const client = (id, path, more = {}) => ({
   client_id: id,
@@ -32,6 +62,7 @@ const service = (id) => client(id, '', {
 function provider(path, scopes, clients) {
   const made = new Provider(`https://localhost:${port}${path}`, {
     clients,
+    adapter: keptFor(path),
     scopes: ['openid', 'email', 'profile', 'offline_access', ...scopes],
     claims: {
       openid: ['sub', 'tid', 'preferred_username'], email: ['email', 'email_verified'], profile: ['name'],
@@ -113,6 +144,7 @@ function control(request, response) {
   if (!request.url.startsWith('/_control')) { answer(request, response); return; }
   const wish = new URL(request.url, 'http://localhost').searchParams;
   if (wish.has('ttl')) state.ttl = Number(wish.get('ttl'));
+  if (wish.has('save')) fs.writeFileSync(store, JSON.stringify([...kept]));
   if (wish.has('down')) state.down = wish.get('down') === '1';
   response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(state));
 }
