@@ -1,4 +1,4 @@
-"""Many rows at once, past the ORM's per-row cost: COPY and pipelined statements on PostgreSQL, executemany on SQLite.
+"""Many rows at once, past the ORM's per-row cost: COPY and one statement for all on PostgreSQL, executemany on SQLite.
 
 Invariants: values are adapted as the model's fields save them; everything joins the caller's transaction; nothing here
 knows a room.
@@ -55,6 +55,9 @@ def insert_rows(model: type[models.Model], names: Sequence[str], rows: Iterable[
 
     Values: str, int, float, bool, None, aware datetimes; anything JSON for a JSONField. No conflict is tolerated.
     """
+    rows = list(rows)
+    if not rows:
+        return
     names = tuple(names)
     columns, places = _columns(model, names), _json_places(model, names)
     quote = connection.ops.quote_name
@@ -74,20 +77,59 @@ def insert_rows(model: type[models.Model], names: Sequence[str], rows: Iterable[
 def update_rows(model: type[models.Model], columns: Sequence[str], rows: Iterable[tuple[Any, ...]]) -> None:
     """UPDATE many rows, each with its own values: `rows` are (value, …, primary key) in the order of `columns`.
 
-    One prepared statement, pipelined by psycopg: ten times faster than bulk_update's CASE expressions.
+    Values as for `insert_rows`. Many times faster than bulk_update's CASE expressions.
     """
+    rows, columns = list(rows), tuple(columns)
+    if not rows:
+        return
+    if connection.vendor == "postgresql":
+        _update_by_one_statement(model, columns, rows)
+        return
     fields = [model._meta.get_field(name) for name in columns]
     values = [
         (*(field.get_db_prep_save(value, connection) for field, value in zip(fields, row, strict=False)), row[-1])  # type: ignore[union-attr]
         for row in rows
     ]
-    if not values:
-        return
     quote = connection.ops.quote_name
     wanted = ", ".join(f"{quote(_column(model, name))} = %s" for name in columns)
     key = quote(_column(model, "pk"))
     with connection.cursor() as cursor:
         cursor.executemany(f"UPDATE {quote(model._meta.db_table)} SET {wanted} WHERE {key} = %s", values)  # noqa: S608
+
+
+def _update_by_one_statement(
+    model: type[models.Model], columns: tuple[str, ...], rows: Sequence[tuple[Any, ...]]
+) -> None:
+    """All rows as one JSON value: one parameter to bind, one plan, whatever their number."""
+    names = _columns(model, (*columns, "pk"))
+    quoted = [connection.ops.quote_name(name) for name in names]
+    typed = ", ".join(f"{name} {kind}" for name, kind in zip(quoted, _types(model, (*columns, "pk")), strict=True))
+    wanted = ", ".join(f"{name} = new.{name}" for name in quoted[:-1])
+    records = [dict(zip(names, row, strict=True)) for row in rows]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"UPDATE {connection.ops.quote_name(model._meta.db_table)} AS old SET {wanted}"  # noqa: S608 - our own columns
+            f" FROM jsonb_to_recordset(%s::jsonb) AS new ({typed}) WHERE old.{quoted[-1]} = new.{quoted[-1]}",
+            [json.dumps(records, default=_for_json)],
+        )
+
+
+@cache
+def _types(model: type[models.Model], names: tuple[str, ...]) -> tuple[str, ...]:
+    """The database's types of columns, without their lengths: the column itself refuses what is too long."""
+    found = []
+    for name in names:
+        field: Any = model._meta.pk if name == "pk" else model._meta.get_field(name)
+        is_key = field.is_relation or field.primary_key
+        kind = field.rel_db_type(connection) if is_key else field.db_type(connection)
+        found.append(str(kind).partition("(")[0])
+    return tuple(found)
+
+
+def _for_json(value: object) -> str:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    raise TypeError(f"{type(value).__name__} is no value of a row")
 
 
 def _with_json(row: Sequence[Any], places: tuple[int, ...]) -> Sequence[Any]:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from operator import itemgetter
 from typing import Any
 
 from mail.hashes import id_hash
 from mail.models import Copy, MessageAddress
+from mail.thread_rows import Shown
 from mail.types import Address, ParsedMessage, ParsedPart
 
 FUTURE = timedelta(days=1)  # an INTERNALDATE further ahead is a lie of the server's clock
@@ -92,6 +94,14 @@ def message_row(item: Incoming, place: Place, own: frozenset[str]) -> tuple[Any,
         False,
         place.now,
     )
+
+
+_SHOWN = itemgetter(*(MESSAGE.index(name) for name in Shown._fields))
+
+
+def shown(row: tuple[Any, ...]) -> Shown:
+    """What of a message's row (in the order of MESSAGE) its thread shows."""
+    return Shown(*_SHOWN(row))
 
 
 def content_row(pk: int, parsed: ParsedMessage) -> tuple[Any, ...]:

@@ -16,10 +16,10 @@ from django.utils import timezone
 
 from accounts.models import EmailAccount
 from base.bulk import insert_rows, reserve_ids, update_rows
-from mail import rows
+from mail import rows, threads
 from mail.models import Copy, CopyState, Correspondent, Message, MessageAddress, MessageContent, Part, Thread
 from mail.rows import Incoming, Place
-from mail.threads import ThreadClue, assign, refresh
+from mail.threads import ThreadClue, refresh
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ def store_slice(email_account: EmailAccount, items: Sequence[Incoming], *, own_a
     """Write a slice: adopt what is here already, store the rest, settle the copies, refresh the threads' rows."""
     adopted = _adopt(email_account, items)
     fresh, followers = _one_per_object([item for item in items if item.copy.pk not in adopted])
-    messages = _new_messages(email_account, fresh, own_addresses)
+    messages, new_threads = _new_messages(email_account, fresh, own_addresses)
     by_object: dict[str, int] = {}
     for item, message in zip(fresh, messages, strict=True):
         adopted[item.copy.pk] = message.pk
@@ -50,7 +50,7 @@ def store_slice(email_account: EmailAccount, items: Sequence[Incoming], *, own_a
     _settle(items, adopted)
     settle_same_object(email_account, by_object)
     _revive(set(adopted.values()) - {message.pk for message in messages})
-    refresh(message.thread_id for message in messages)
+    refresh({message.thread_id for message in messages} - new_threads)
     return Stored(tuple(message.pk for message in messages), len(items) - len(fresh))
 
 
@@ -143,33 +143,34 @@ def _candidates(email_account: EmailAccount, digests: set[str]) -> Mapping[str, 
     return by_digest
 
 
-def _new_messages(email_account: EmailAccount, items: Sequence[Incoming], own: frozenset[str]) -> list[Place]:
-    """Insert these messages with content, parts and addresses; where each went, in order."""
+def _new_messages(
+    email_account: EmailAccount, items: Sequence[Incoming], own: frozenset[str]
+) -> tuple[list[Place], frozenset[int]]:
+    """Insert these messages with content, parts and addresses; where each went, in order, and which threads are new."""
     if not items:
-        return []
+        return [], frozenset()
     now = timezone.now()
-    received = [rows.received_at(item, now) for item in items]
-    clues = [
-        ThreadClue(i.parsed.message_id, i.parsed.in_reply_to, i.parsed.references, i.parsed.subject[:1000], at)
-        for i, at in zip(items, received, strict=True)
-    ]
-    threads = assign(email_account.pk, clues)
+    clues = [ThreadClue(i.parsed.message_id, i.parsed.in_reply_to, i.parsed.references) for i in items]
+    assigned = threads.assign(email_account.pk, clues)
     ids = reserve_ids(Message, len(items))
     places = [
-        Place(pk, email_account.pk, thread, at, now) for pk, thread, at in zip(ids, threads, received, strict=True)
+        Place(pk, email_account.pk, thread, rows.received_at(item, now), now)
+        for pk, thread, item in zip(ids, assigned.threads, items, strict=True)
     ]
     new = list(zip(items, places, strict=True))
-    insert_rows(Message, rows.MESSAGE, (rows.message_row(item, place, own) for item, place in new))
+    messages = [rows.message_row(item, place, own) for item, place in new]
+    shown = map(rows.shown, messages)
+    threads.create(email_account.pk, [one for one in shown if one.thread in assigned.new])
+    insert_rows(Message, rows.MESSAGE, messages)
     insert_rows(MessageContent, rows.CONTENT, (rows.content_row(place.pk, item.parsed) for item, place in new))
     parts = [rows.part_row(place.pk, part) for item, place in new for part in item.parsed.parts]
-    if parts:
-        insert_rows(Part, rows.PART, parts)
+    insert_rows(Part, rows.PART, parts)
     uses = [use for item, place in new for use in rows.address_uses(place.pk, item.parsed)]
     known = correspondents({address for _pk, address, _role in uses})
     insert_rows(
         MessageAddress, ("message", "correspondent", "role"), [(pk, known[address], role) for pk, address, role in uses]
     )
-    return places
+    return places, assigned.new
 
 
 def correspondents(addresses: set[str]) -> dict[str, int]:
@@ -221,19 +222,19 @@ def settle_same_object(email_account: EmailAccount, by_object: Mapping[str, int]
 def _revive(message_ids: set[int]) -> None:
     """A message that had gone and is on the server again is shown again, unless it lies in the trash there."""
     gone = Message.objects.filter(pk__in=message_ids).exclude(gone_at=None, trashed_at=None)
-    threads = list(gone.values_list("thread_id", flat=True))
-    if threads:
+    touched = list(gone.values_list("thread_id", flat=True))
+    if touched:
         elsewhere = Copy.objects.filter(message=OuterRef("pk"), missing_since=None).exclude(folder__role="trash")
         ids = list(gone.values_list("pk", flat=True))
         shown = list(gone.filter(Exists(elsewhere)).values_list("pk", flat=True))
         Message.objects.filter(pk__in=ids).update(gone_at=None)
         Message.objects.filter(pk__in=shown).update(trashed_at=None)
-        refresh(threads)
+        refresh(touched)
 
 
 def erase_messages(message_ids: Sequence[int]) -> None:
     """Delete messages for good (trash after 30 days, removal of an email account) and threads left empty."""
-    threads = set(Message.objects.filter(pk__in=message_ids).values_list("thread_id", flat=True))
+    touched = set(Message.objects.filter(pk__in=message_ids).values_list("thread_id", flat=True))
     Message.objects.filter(pk__in=message_ids).delete()
-    Thread.objects.filter(pk__in=threads, messages__isnull=True).delete()
-    refresh(Thread.objects.filter(pk__in=threads).values_list("pk", flat=True))
+    Thread.objects.filter(pk__in=touched, messages__isnull=True).delete()
+    refresh(Thread.objects.filter(pk__in=touched).values_list("pk", flat=True))
