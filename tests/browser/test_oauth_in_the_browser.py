@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from django.test import Client
+from django.utils import timezone
 
-from accounts.models import EmailAccount
+from accounts.models import EmailAccount, SignInAttempt
 from providers.models import OAuthApplication
 from tests.factories import UserFactory
 from tests.journeys.test_oauth_wizard import USERS, register
@@ -58,6 +60,12 @@ def to_the_service(page: Any, service: str) -> None:
     assert "code_challenge" not in page.url  # the service has moved on to its own pages
 
 
+def shoot(page: Any, name: str) -> None:
+    """A picture for people to look at, where SHOTS names a folder."""
+    if folder := os.environ.get("SHOTS"):
+        page.screenshot(path=f"{folder}/oauth-{name}.png")
+
+
 def sign_in(page: Any, address: str) -> None:
     page.locator('input[name="login"]').fill(address)
     page.locator('input[name="password"]').fill("any")
@@ -99,3 +107,57 @@ def test_a_refusal_and_a_closed_window_lead_back_to_the_button(
     page.wait_for_url(f"{live_server.url}/email-accounts/new/*/password/*")
     page.get_by_text(f"The access was not granted at {service}.").wait_for()
     page.get_by_role("button", name=f"Sign in with {service}").wait_for()
+
+
+def agree(page: Any) -> None:
+    page.get_by_role("button", name="Continue").click()
+
+
+@pytest.mark.parametrize("place", ["google"], indirect=True)
+def test_whatever_goes_wrong_is_a_sentence_and_a_way_on(
+    page: Any, registered: OAuthApplication, oidc: OidcServer, live_server: Any, doorbell: Any
+) -> None:
+    """One window: the right unticked, too late, the Back button's old answer, another person; then it works."""
+    wizard, heard = f"{live_server.url}/email-accounts/new/*/password/*", []
+    page.on("request", lambda request: heard.append(request.url) if "/callback/" in request.url else None)
+
+    def told(sentence: str, way: str, name: str) -> None:
+        page.wait_for_url(wizard)
+        page.get_by_text(sentence).wait_for()
+        page.get_by_role("button", name=way).first.wait_for()
+        shoot(page, name)
+
+    oidc.control(narrow=1)
+    try:
+        to_the_service(page, "Google")
+        sign_in(page, USERS[0])
+        agree(page)
+        told("Google signed you in, but without the right to read and send mail.", "Sign in with Google", "scope")
+    finally:
+        oidc.control(narrow=0)
+    page.goto(heard[-1])
+    told("This sign-in was used already.", "Sign in with Google", "replayed")
+    page.get_by_role("button", name="Sign in with Google").click()  # signed in at the service by now: it asks no more
+    page.get_by_role("button", name="Continue").wait_for()
+    SignInAttempt.objects.update(expires_at=timezone.now())
+    agree(page)
+    told("This sign-in took too long, or was begun in another browser.", "Sign in with Google", "expired")
+    page.goto(heard[-1].replace("state=", "state=x"))
+    page.get_by_text("The answer did not belong to a sign-in that you began.").wait_for()
+    page.get_by_role("link", name="New email account").first.wait_for()
+    shoot(page, "astray")
+    _another_person(page, told)
+
+
+def _another_person(page: Any, told: Any) -> None:
+    page.goto("/email-accounts/new/")
+    page.get_by_label("Your email address").fill(USERS[1])
+    page.get_by_role("button", name="Next").click()
+    page.get_by_role("button", name="Sign in with Google").click()
+    agree(page)
+    told(f"You signed in as {USERS[0]}, but this is about {USERS[1]}.", "Connect the other mailbox instead", "other")
+    page.get_by_role("button", name="Connect the other mailbox instead").click()
+    page.get_by_role("button", name="Sign in with Google").click()
+    agree(page)
+    page.wait_for_url("**/check/")
+    assert not EmailAccount.objects.exists()  # the check is the worker's

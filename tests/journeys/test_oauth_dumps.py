@@ -116,7 +116,7 @@ def redis_of(queue: RedisServer) -> bytes:
     client = redis.Redis(port=queue.port)
     client.config_set("rdbcompression", "no")
     found = []
-    for key in client.keys():
+    for key in client.scan_iter():
         kind = client.type(key).decode()
         read: dict[str, Callable[[], Any]] = {
             "string": lambda key=key: [client.get(key)], "list": lambda key=key: client.lrange(key, 0, -1),

@@ -157,6 +157,12 @@ def test_what_goes_wrong_is_a_sentence_and_a_way_on(
     refused = walk(leave(client, page), USERS[0], ca_file=oidc_ca, agrees=False)
     assert "The access was not granted" in said(come_back(client, registered.key, refused))
     assert "was used already" in said(come_back(client, registered.key, refused))
+    oidc.control(narrow=1)
+    try:
+        narrowed = walk(leave(client, page), USERS[0], ca_file=oidc_ca)
+        assert "without the right to read and send mail" in said(come_back(client, registered.key, narrowed))
+    finally:
+        oidc.control(narrow=0)
     mixed = walk(leave(client, page), USERS[0], ca_file=oidc_ca)
     assert "thrown away" in said(come_back(client, "another", mixed))  # not the address of its own application
     late = walk(leave(client, page), USERS[0], ca_file=oidc_ca)

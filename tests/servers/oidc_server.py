@@ -134,7 +134,8 @@ class OidcServer:
         return Application(**values | more)
 
     def control(self, **wishes: Any) -> dict[str, Any]:
-        """Set `ttl` (seconds of access tokens) or `down` (0 or 1); returns the state with counts of grants by kind."""
+        """Set `ttl` (seconds of access tokens), `down` (0 or 1) or `narrow` (1: people untick the right to the mail);
+        returns the state with counts of grants by kind."""
         query = "&".join(f"{name}={value}" for name, value in wishes.items())
         with urllib.request.urlopen(f"http://127.0.0.1:{self.plain_port}/_control?{query}", timeout=20) as answer:
             return dict(json.load(answer))

@@ -10,7 +10,7 @@ const [port, plainPort, certificate, key, store] = process.argv.slice(2);
 const GOOGLE = ['https://mail.google.com/', 'https://www.googleapis.com/auth/userinfo.email'];
 const MICROSOFT = ['https://outlook.office.com/IMAP.AccessAsUser.All', 'https://outlook.office.com/SMTP.Send',
   'https://outlook.office365.com/.default'];
-const state = { ttl: 3600, down: false, grants: {}, secrets: {} };
+const state = { ttl: 3600, down: false, narrow: false, grants: {} };
 
 // What was given out, as the provider's own example adapter keeps it, but for the file.
 const kept = new Map(fs.existsSync(store) ? JSON.parse(fs.readFileSync(store, 'utf8')) : []);
@@ -114,6 +114,14 @@ const mounts = [
   provider('/other', ['mail'], [reader('other-app'), client('other-app', 'other')]),
 ];
 
+// As where a person unticks the box for the mail: the consent goes on without it.
+function unticked(url) {
+  const asked = new URL(url, 'http://localhost');
+  const left = asked.searchParams.get('scope').split(' ').filter((one) => !/mail|outlook/.test(one) || one === 'email');
+  asked.searchParams.set('scope', left.join(' '));
+  return asked.pathname + asked.search;
+}
+
 function answer(request, response) {
   if (state.down) { request.socket.destroy(); return; }
   for (const [path, callback] of mounts) {
@@ -124,6 +132,7 @@ function answer(request, response) {
         request.url = request.url.includes('&prompt=')
           ? request.url.replace('&prompt=', '&prompt=consent%20') : `${request.url}&prompt=consent`;
       }
+      if (state.narrow && request.url.startsWith('/auth?')) request.url = unticked(request.url);
       request.originalUrl = path + request.url;
       callback(request, response);
       return;
@@ -145,6 +154,7 @@ function control(request, response) {
   const wish = new URL(request.url, 'http://localhost').searchParams;
   if (wish.has('ttl')) state.ttl = Number(wish.get('ttl'));
   if (wish.has('save')) fs.writeFileSync(store, JSON.stringify([...kept]));
+  if (wish.has('narrow')) state.narrow = wish.get('narrow') === '1';
   if (wish.has('down')) state.down = wish.get('down') === '1';
   response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(state));
 }
