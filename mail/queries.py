@@ -9,20 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Literal
 
 from django.db import connection
 from django.db.models import QuerySet
 
-from accounts.models import EmailAccount
 from accounts.shares import visible_accounts
 from mail.models import Folder, Message, Part, Thread
 from mail.moves import places
-from mail.thread_order import Cursor, first_in_folder, first_threads
+from mail.thread_order import Cursor, beside, first_in_folder, first_threads
 
 PAGE = 50  # rows of a list page
 COUNT_CAP = 999  # unread threads are counted up to here per mailbox
-LABELS = ("address", "address_key", "state", "failures", "answered_at", "last_sync_at", "last_new_mail_at")
+PENDING_CAP = 200_000  # messages to be downloaded are counted up to here per mailbox
 MESSAGES_SHOWN = 300  # newest messages of a thread that are listed
 
 Seen = Sequence[int] | None  # ids of visible_accounts(user) where the caller has just read them, else None
@@ -53,6 +53,19 @@ class ThreadPage:
     threads: list[Thread]
     next: Cursor | None
     last: Cursor | None  # of the last row shown
+
+
+@dataclass(frozen=True, slots=True)
+class AccountLabel:
+    """What lists say of a mailbox. Its fields are those of EmailAccount: whole ones would cost a page more than its mail."""
+
+    pk: int
+    address: str
+    state: str
+    failures: int
+    answered_at: datetime | None
+    last_sync_at: datetime | None
+    last_new_mail_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +131,8 @@ def newer_threads(
 def neighbours(user: Any, filters: ThreadFilter, thread: Thread, *, seen: Seen = None) -> tuple[int | None, int | None]:
     """Ids of the threads just above (newer) and below (older) `thread` in a list."""
     here, ids = Cursor(thread.last_received_at, thread.pk), _accounts(user, filters, seen)
+    if filters.folder_id is None and ids:
+        return beside(ids, _CONDITIONS[filters.view], here)
     newer = _keys(ids, filters, here, 1, newer=True)
     older = _keys(ids, filters, here, 1)
     return newer[0].id if newer else None, older[0].id if older else None
@@ -177,9 +192,25 @@ def _keys(
     return first_in_folder(folder, conditions, cursor, (limit, newer)) if folder else []
 
 
-def account_labels(user: Any) -> list[EmailAccount]:
-    """The mailboxes `user` may see, by address, with what lists say of them (LABELS; the rest is read when asked for)."""
-    return list(visible_accounts(user).only(*LABELS).order_by("address_key"))
+def pending_counts(account_ids: Iterable[int]) -> dict[int, int]:
+    """Messages still to be downloaded, of the mailboxes that have any, each counted up to `PENDING_CAP`; one query that
+    reads only the index of what is pending. Not a door: ids come from one.
+    """
+    ids = list(account_ids)
+    if not ids:
+        return {}
+    pending = f"SELECT 1 FROM mail_copy c WHERE c.email_account_id = a.id AND c.state = 'pending' LIMIT {PENDING_CAP}"  # noqa: S608
+    marks = ", ".join(["%s"] * len(ids))
+    with connection.cursor() as cursor:
+        counted = f"(SELECT COUNT(*) FROM ({pending}) counted)"  # noqa: S608
+        cursor.execute(f"SELECT a.id, {counted} FROM accounts_emailaccount a WHERE a.id IN ({marks})", ids)  # noqa: S608
+        return {pk: count for pk, count in cursor.fetchall() if count}
+
+
+def account_labels(user: Any) -> list[AccountLabel]:
+    """The mailboxes `user` may see, by address."""
+    rows = visible_accounts(user).order_by("address_key").values_list(*AccountLabel.__slots__)
+    return [AccountLabel(*row) for row in rows]
 
 
 def folders_of(message_id: int) -> list[Folder]:

@@ -49,16 +49,22 @@ def first_threads(
 
     Each mailbox gives its own first ones by its index, then they are merged.
     """
+    if MANY < len(account_ids) <= MAX_UNION:
+        found = _among_newest(account_ids, conditions, cursor, bounds)
+        if len(found) == bounds[0]:
+            return found
+    return _first_of_each(account_ids, conditions, cursor, bounds)
+
+
+def _first_of_each(
+    account_ids: list[int], conditions: dict[str, int], cursor: Cursor | None, bounds: tuple[int, bool]
+) -> list[Cursor]:
     limit, newer = bounds
     rows = Thread.objects.filter(message_count__gt=0, **conditions)
     rows = _beyond(rows, "last_received_at", cursor, newer).order_by(*_order(newer))
     if len(account_ids) == 1 or len(account_ids) > MAX_UNION:
         chosen = rows.filter(email_account_id__in=account_ids)
         return [Cursor(at, pk) for at, pk in chosen.values_list("last_received_at", "pk")[:limit]]
-    if len(account_ids) > MANY:
-        found = _among_newest(account_ids, conditions, cursor, bounds)
-        if len(found) == limit:
-            return found
     sql, params = _each_first(account_ids, rows.values_list("pk", "last_received_at"), limit)
     return _read(sql, params, bounds)
 
@@ -69,30 +75,59 @@ def _order(newer: bool) -> tuple[str, str]:
 
 def _read(sql: str, params: list[Any], bounds: tuple[int, bool]) -> list[Cursor]:
     """The keys that a query for (id, time) gives, in order."""
-    limit, newer = bounds
-    direction = "ASC" if newer else "DESC"
     with connection.cursor() as cursor:
-        cursor.execute(f"{sql} ORDER BY 2 {direction}, 1 {direction} LIMIT {int(limit)}", params)
+        cursor.execute(f"{sql} {_ordered(bounds)}", params)
         found = cursor.fetchall()
     if connection.vendor == "postgresql":
         return [Cursor(at, pk) for pk, at in found]
     ids = [row[0] for row in found]  # SQLite answers times as text: they are asked for again
-    ordered = Thread.objects.filter(pk__in=ids).order_by(*_order(newer))
+    ordered = Thread.objects.filter(pk__in=ids).order_by(*_order(bounds[1]))
     return [Cursor(at, pk) for at, pk in ordered.values_list("last_received_at", "pk")]
+
+
+def beside(account_ids: list[int], conditions: dict[str, int], here: Cursor) -> tuple[int | None, int | None]:
+    """Ids of the threads just above (newer) and below (older) a place; one query, and one more for a side that is far."""
+    found: dict[str, int] = {}
+    if 1 < len(account_ids) <= MAX_UNION:
+        parts, params = [], []
+        for side, newer in (("newer", True), ("older", False)):
+            sql, values = _window(account_ids, conditions, here, (1, newer))
+            parts.append(f"SELECT * FROM (SELECT '{side}', pk FROM ({sql}) one) {side}")  # noqa: S608
+            params += values
+        with connection.cursor() as cursor:
+            cursor.execute(" UNION ALL ".join(parts), params)
+            found = dict(cursor.fetchall())
+    for side, newer in (("newer", True), ("older", False)):
+        keys = [] if side in found else _first_of_each(account_ids, conditions, here, (1, newer))
+        if keys:
+            found[side] = keys[0].id
+    return found.get("newer"), found.get("older")
 
 
 def _among_newest(
     account_ids: list[int], conditions: dict[str, int], cursor: Cursor | None, bounds: tuple[int, bool]
 ) -> list[Cursor]:
     """The keys among the threads next to the cursor, whosesoever: right as far as it goes, so enough when it fills."""
+    sql, params = _window(account_ids, conditions, cursor, bounds)
+    return _read(f"SELECT * FROM ({sql}) one", params, bounds)  # noqa: S608
+
+
+def _window(
+    account_ids: list[int], conditions: dict[str, int], cursor: Cursor | None, bounds: tuple[int, bool]
+) -> tuple[str, list[Any]]:
     counts = [name.partition("__")[0] for name in ("message_count", *conditions)]
     rows = _beyond(Thread.objects.all(), "last_received_at", cursor, bounds[1]).order_by(*_order(bounds[1]))
     window = rows.values_list("pk", "last_received_at", "email_account_id", *counts)[:WINDOW]
     inner, params = window.query.sql_with_params()
     wheres = " AND ".join(f"{name} > 0" for name in counts)
     marks = ", ".join(["%s"] * len(account_ids))
-    sql = f"SELECT pk, last_received_at FROM ({inner}) newest WHERE email_account_id IN ({marks}) AND {wheres}"  # noqa: S608
-    return _read(sql, [*params, *account_ids], bounds)
+    chosen = f"SELECT pk, last_received_at FROM ({inner}) newest WHERE email_account_id IN ({marks}) AND {wheres}"  # noqa: S608
+    return f"{chosen} {_ordered(bounds)}", [*params, *account_ids]
+
+
+def _ordered(bounds: tuple[int, bool]) -> str:
+    direction = "ASC" if bounds[1] else "DESC"
+    return f"ORDER BY 2 {direction}, 1 {direction} LIMIT {int(bounds[0])}"
 
 
 def _beyond(rows: QuerySet[Any], column: str, cursor: Cursor | None, newer: bool) -> QuerySet[Any]:

@@ -11,8 +11,7 @@ from typing import Any, TypeVar, cast
 from django.http import HttpRequest
 from django.utils.functional import SimpleLazyObject
 
-from accounts.models import EmailAccount
-from mail.queries import COUNT_CAP, MailCounts, account_labels, mail_counts
+from mail.queries import COUNT_CAP, AccountLabel, MailCounts, account_labels, mail_counts
 from notifications.queries import needs_you_count
 from panel.services.moves import movable_accounts
 
@@ -35,7 +34,7 @@ class Rail:
     open: int
     drafts: int
     needs_you: int
-    accounts: list[EmailAccount]
+    accounts: list[AccountLabel]
     counts: dict[int, MailCounts]
 
     @property
@@ -55,7 +54,7 @@ class Rail:
         return hashlib.blake2s(told.encode(), digest_size=12).hexdigest()
 
 
-def read_rail(user: Any, accounts: list[EmailAccount] | None = None) -> Rail:
+def read_rail(user: Any, accounts: list[AccountLabel] | None = None) -> Rail:
     """The rail of a signed-in user, in three queries; in two where the visible `accounts` were just read."""
     if accounts is None:
         accounts = account_labels(user)
@@ -76,7 +75,7 @@ def rail_of(request: HttpRequest) -> Rail:
     return _once(request, "rail", lambda: read_rail(request.user, accounts_of(request)))
 
 
-def accounts_of(request: HttpRequest) -> list[EmailAccount]:
+def accounts_of(request: HttpRequest) -> list[AccountLabel]:
     """The mailboxes whose mail the person may read, by address; asked for once per request."""
     return _once(request, "accounts", lambda: account_labels(request.user))
 

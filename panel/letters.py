@@ -158,7 +158,7 @@ def _letter(message: Message, content: MessageContent | None, parts: list[Part],
     sender = Person(message.from_name, message.from_address)
     recipients = _recipients(content.recipients if content else {})
     answers_to = [one for one in recipients.get("reply_to", []) if one.address != message.from_address]
-    token = remote_token(user, message.pk)
+    token = remote_token(user, message.pk) if content else ""
     shown = bool(remote) and shows_remote(remote, user, message.pk)
     return Letter(
         message=message,

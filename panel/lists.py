@@ -10,9 +10,9 @@ from django.http import HttpRequest
 from django.utils.functional import SimpleLazyObject
 from django.utils.translation import gettext as _
 
-from accounts.models import AccountState, EmailAccount
-from mail.models import Copy, CopyState, Folder
-from mail.queries import COUNT_CAP, visible_folders
+from accounts.models import AccountState
+from mail.models import Folder
+from mail.queries import COUNT_CAP, AccountLabel, pending_counts, visible_folders
 from outbox import queries
 from outbox.models import SendState
 from panel.context import Rail, rail_of
@@ -23,7 +23,6 @@ from sync.models import Pace
 FOLDERS_SHOWN = 200  # in the menu
 FOLDERS_OF = 5  # with more mailboxes than these, folders are named once one is chosen
 LOUD_SHOWN = 3  # failed and uncertain emails over a list
-PENDING_CAP = 200_000
 
 _ROLES = ("inbox", "sent", "archive", "all")
 _ICONS = {"inbox": "inbox", "sent": "send", "drafts": "file-pen-line", "archive": "archive", "all": "archive"}
@@ -63,7 +62,7 @@ class FolderLine:
 class Progress:
     """A download that runs: `done` of `total` messages of one mailbox."""
 
-    account: EmailAccount
+    account: AccountLabel
     done: int
     total: int
 
@@ -112,18 +111,12 @@ def folder_label(folder: Folder) -> str:
     return _("Inbox") if folder.role == "inbox" and len(folder.path) <= 1 else str(folder)
 
 
-def progress_of(accounts: list[EmailAccount]) -> list[Progress]:
+def progress_of(accounts: list[AccountLabel]) -> list[Progress]:
     """Downloads that run, by the ledger: on the server less pending; one query, three while one runs.
 
     Paused history is none.
     """
-    ids = [one.pk for one in accounts if one.state == AccountState.ACTIVE]
-    if not ids:
-        return []
-    pending: dict[int, int] = {}
-    rows = Copy.objects.filter(email_account_id__in=ids, state=CopyState.PENDING).values_list("email_account_id")
-    for (account_id,) in rows[:PENDING_CAP].iterator(chunk_size=20_000):
-        pending[account_id] = pending.get(account_id, 0) + 1
+    pending = pending_counts(one.pk for one in accounts if one.state == AccountState.ACTIVE)
     if not pending:
         return []
     for paused in Pace.objects.filter(pk__in=pending, history_paused_at__isnull=False).values_list("pk", flat=True):
@@ -152,7 +145,7 @@ def _accounts(address: ListAddress, rail: Rail) -> list[AccountLine]:
     ]
 
 
-def _tabs(address: ListAddress, rail: Rail, current: EmailAccount | None, drafts_here: int) -> list[Tab]:
+def _tabs(address: ListAddress, rail: Rail, current: AccountLabel | None, drafts_here: int) -> list[Tab]:
     counts = [rail.counts[current.pk]] if current else list(rail.counts.values())
     numbers = {} if address.filters.folder_id else {
         "unread": min(sum(one.unread for one in counts), COUNT_CAP),
@@ -165,12 +158,12 @@ def _tabs(address: ListAddress, rail: Rail, current: EmailAccount | None, drafts
     ]
 
 
-def _folders(user: Any, address: ListAddress, current: EmailAccount | None, accounts: int) -> list[FolderLine]:
+def _folders(user: Any, address: ListAddress, current: AccountLabel | None, accounts: int) -> list[FolderLine]:
     if current is None and accounts > FOLDERS_OF:
         return []
     folders = visible_folders(user).select_related("email_account").order_by("email_account__address_key", "path")
     if current:
-        folders = folders.filter(email_account=current)
+        folders = folders.filter(email_account=current.pk)
     lines = []
     for folder in sorted(folders[:FOLDERS_SHOWN], key=lambda one: (one.role not in _ROLES, one.role != "inbox")):
         label = folder_label(folder)

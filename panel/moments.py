@@ -32,7 +32,7 @@ def when(moment: datetime | None) -> str:
 
 def clock(moment: datetime | None) -> str:
     """Only the hour, for rows under the head of their day."""
-    return f"{timezone.localtime(moment):%H:%M}" if moment else ""
+    return _clock(timezone.localtime(moment)) if moment else ""
 
 
 def exact(moment: datetime | None) -> str:
@@ -54,30 +54,38 @@ def moment_html(moment: datetime, today: date) -> SafeString:
 
 def day_label(moment: datetime) -> str:
     """The head of a day in a list: Today, Yesterday, Friday 20 November, or a month further back."""
-    local, today = timezone.localtime(moment), timezone.localdate()
-    age = (today - local.date()).days
+    return day_words(timezone.localtime(moment).date(), timezone.localdate())
+
+
+def day_words(day: date, today: date) -> str:
+    """The head of a day, seen from today."""
+    age = (today - day).days
     if age <= 0:
         return _("Today")
     if age == 1:
         return _("Yesterday")
     if age < 7:
-        return _words(local.date(), "l j F")
-    return _words(local.date().replace(day=1), "F" if local.year == today.year else "F Y")
+        return _words(day, "l j F")
+    return _words(day.replace(day=1), "F" if day.year == today.year else "F Y")
 
 
 def _when(local: datetime, today: date) -> str:
     age = (today - local.date()).days
     if age == 0:
-        return f"{local:%H:%M}"
+        return _clock(local)
     if 0 < age < 7:
-        return f"{_words(local.date(), 'D')} {local:%H:%M}"
+        return f"{_words(local.date(), 'D')} {_clock(local)}"
     return _words(local.date(), "j M" if local.year == today.year else "j M Y")
 
 
+def _clock(local: datetime) -> str:
+    return f"{local.hour:02}:{local.minute:02}"  # strftime would take five times as long
+
+
 def _exact(local: datetime) -> str:
-    return f"{_words(local.date(), 'l j F Y')}, {local:%H:%M:%S}"
+    return f"{_words(local.date(), 'l j F Y')}, {_clock(local)}:{local.second:02}"
 
 
 def _row_time(local: datetime, today: date) -> str:
     age = (today - local.date()).days
-    return f"{local:%H:%M}" if age < 7 else _when(local, today)
+    return _clock(local) if age < 7 else _when(local, today)

@@ -1,4 +1,4 @@
-"""What a page has fifty or hundreds of, as HTML: threads in a list, mailboxes in its menu.
+"""What a page has fifty or hundreds of, as HTML: threads in a list, mailboxes in its menu, shut messages.
 
 Pure, but for the reader's language and time zone.
 
@@ -20,10 +20,11 @@ from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import get_language, gettext_lazy
 from django.utils.translation import gettext as _
 
+from panel.letters import Letter
 from panel.lists import AccountLine
-from panel.moments import moment_html
-from panel.rows import Row
-from panel.templatetags.panel import icon, plus
+from panel.moments import exact, moment_html, when
+from panel.rows import Row, id_address
+from panel.templatetags.panel import icon, initials, plus
 
 _ROW = (
     '<li id="row-{id}"{swap} data-thread="{id}" data-count="{count}"><a class="row{unread}" id="open-{id}" href="{url}"'
@@ -33,6 +34,12 @@ _ROW = (
     '<span class="clip" dir="auto">{snippet}</span></span></a><span class="row-acts">{acts}</span></li>'
 )
 _CHIP = '<span class="chip"><i class="shape shape-{}"></i><span class="clip" dir="auto">{}</span></span>'
+_SHUT = (
+    '<article class="msg is-shut" id="message-{id}"><a class="msg-head" href="{here}?message={id}#message-{id}"'
+    ' hx-get="{fetched}" hx-target="#message-{id}" hx-swap="outerHTML"><span class="avatar" aria-hidden="true">{initials}'
+    '</span><span class="clip"><b class="name" dir="auto">{name}</b> <span class="faint" dir="auto">{snippet}</span></span>'
+    '<time class="when" datetime="{at}" title="{exact}">{when}</time></a></article>'
+)
 _SWAP = mark_safe(' hx-swap-oob="outerMorph"')
 _CURRENT = mark_safe(' aria-current="true"')
 _ADDRESS = "@@"  # in a button made once; no button holds it otherwise
@@ -49,6 +56,28 @@ def rows_html(rows: Iterable[Row], *, current: int | None = None, swap: bool = F
     """The rows as `<li>`; that of the thread `current` is the open one. `swap`: htmx puts them in place of their like."""
     language, today = get_language() or "", timezone.localdate()
     return mark_safe("".join(_row(row, (language, today), row.thread.pk == current, swap) for row in rows))  # noqa: S308 - made by format_html
+
+
+def shut_html(letters: Iterable[Letter]) -> SafeString:
+    """Messages of a thread that are shut: a line each, opened in their place. A thread may have three hundred."""
+    addresses = id_address("thread"), id_address("message")
+    return mark_safe("".join(_shut(letter, *addresses) for letter in letters))  # noqa: S308 - made by format_html
+
+
+def _shut(letter: Letter, here: str, fetched: str) -> SafeString:
+    message, label = letter.message, letter.sender.label
+    return format_html(
+        _SHUT,
+        id=message.pk,
+        here=here % message.thread_id,
+        fetched=fetched % message.pk,
+        initials=initials(label),
+        name=_("You") if message.is_outgoing else label,
+        snippet=message.snippet,
+        at=timezone.localtime(message.received_at).isoformat(),
+        exact=exact(message.received_at),
+        when=when(message.received_at),
+    )
 
 
 def accounts_html(lines: Iterable[AccountLine]) -> SafeString:

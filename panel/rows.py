@@ -10,12 +10,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from django.urls import NoReverseMatch, reverse
+from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from linking.models import MessageLink
 from mail.models import Message, MessageAddress, Thread
 from panel.filters import ListAddress
-from panel.moments import day_label
+from panel.moments import day_words
 from panel.names import hides_something, shown_name
 
 CHIPS = 2  # shown in a row
@@ -27,7 +28,12 @@ class Chip:
 
     kind: str  # person | company
     label: str
-    href: str
+    record_id: int
+
+    @property
+    def href(self) -> str:
+        """Its page."""
+        return record_url("company" if self.kind == "company" else "contact", self.record_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +80,7 @@ def make_rows(threads: Sequence[Thread], address: ListAddress, movable: Containe
     chips, suspicious = chips_of(ids), _suspicious(ids)
     to = _recipients([thread.pk for thread in threads if _only_own(thread)])
     suffix = address.suffix
-    read, mark, act = (_address_of(name, suffix) for name in ("thread", "mark", "act"))
+    read, mark, act = (id_address(name, suffix) for name in ("thread", "mark", "act"))
     return [
         Row(
             thread=thread,
@@ -89,8 +95,8 @@ def make_rows(threads: Sequence[Thread], address: ListAddress, movable: Containe
     ]
 
 
-def _address_of(name: str, suffix: str) -> str:
-    """The address of a thread's page, with %d for its id: asked for once per page, not once per row."""
+def id_address(name: str, suffix: str = "") -> str:
+    """The address of `panel:{name}` with %d in place of the id: asked for once per page, not once per row."""
     before, _id, after = reverse(f"panel:{name}", args=[0]).rpartition("0")
     return f"{before}%d{after}{suffix.replace('%', '%%')}"
 
@@ -98,8 +104,9 @@ def _address_of(name: str, suffix: str) -> str:
 def by_day(rows: Iterable[Row]) -> list[Day]:
     """The rows under the heads of their days, order kept."""
     days: list[Day] = []
+    zone, today = timezone.get_current_timezone(), timezone.localdate()
     for row in rows:
-        label = day_label(row.thread.last_received_at)
+        label = day_words(row.thread.last_received_at.astimezone(zone).date(), today)
         if not days or days[-1].label != label:
             days.append(Day(label, []))
         days[-1].rows.append(row)
@@ -123,10 +130,10 @@ def chips_of(thread_ids: Sequence[int]) -> dict[int, list[Chip]]:
     found: dict[int, list[Chip]] = {}
     for thread_id, contact, first, last, company, name in links:
         if company is not None:
-            chip = Chip("company", name, record_url("company", company))
+            chip = Chip("company", name, company)
             found.setdefault(thread_id, []).insert(0, chip)
         else:
-            chip = Chip("person", f"{first} {last}".strip(), record_url("contact", contact))
+            chip = Chip("person", f"{first} {last}".strip(), contact)
             found.setdefault(thread_id, []).append(chip)
     return found
 

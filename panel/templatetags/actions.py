@@ -11,8 +11,9 @@ from django.utils.safestring import SafeString
 from mail.models import Thread
 from mail.moves import folder_for
 from panel.context import movable_of
+from panel.letters import Fold, Letter
 from panel.lists import AccountLine, folder_label
-from panel.row_html import accounts_html, rows_html
+from panel.row_html import accounts_html, rows_html, shut_html
 from panel.rows import Row
 from panel.services.moves import FOLDERS_OFFERED, targets
 
@@ -36,6 +37,12 @@ def thread_rows(rows: list[Row], current: int | None = None) -> SafeString:
 def swapped_row(row: Row, current: int | None = None) -> SafeString:
     """A thread's row that takes the place of its like on the page."""
     return rows_html([row], current=current or None, swap=True)
+
+
+@register.simple_tag
+def shut_messages(item: Letter | Fold) -> SafeString:
+    """A shut message, or those of a fold."""
+    return shut_html(item.letters if isinstance(item, Fold) else [item])
 
 
 @register.simple_tag
