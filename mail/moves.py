@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.db import transaction
+from django.db.models import F
 from django.utils import timezone
 
 from mail.models import Change, Copy, CopyState, Folder, Message
@@ -47,9 +48,9 @@ def places(message_ids: Iterable[int]) -> dict[int, list[Folder]]:
     ids = list(message_ids)
     found: dict[int, dict[int, Folder]] = defaultdict(dict)
     copies = Copy.objects.filter(message__in=ids, state=CopyState.STORED, missing_since__isnull=True)
-    for copy in copies.select_related("folder").order_by("pk"):
-        if copy.epoch == copy.folder.epoch:
-            found[copy.message_id or 0][copy.folder_id] = copy.folder
+    rows = copies.filter(epoch=F("folder__epoch")).select_related("folder").order_by("pk")
+    for copy in rows.only("message_id", "folder"):
+        found[copy.message_id or 0][copy.folder_id] = copy.folder
     waiting = Change.objects.filter(message__in=ids, done_at__isnull=True, source__isnull=False)
     for change in waiting.select_related("target").order_by("pk"):
         found[change.message_id].pop(change.source_id or 0, None)

@@ -18,7 +18,7 @@ from django.db.models import QuerySet
 from accounts.shares import visible_accounts
 from mail.models import Folder, Message, Part, Thread
 from mail.moves import places
-from mail.thread_order import Cursor, beside, first_in_folder, first_threads
+from mail.thread_order import Cursor, beside, first_in_folder, first_threads, listed
 
 PAGE = 50  # rows of a list page
 COUNT_CAP = 999  # unread threads are counted up to here per mailbox
@@ -57,7 +57,7 @@ class ThreadPage:
 
 @dataclass(frozen=True, slots=True)
 class AccountLabel:
-    """What lists say of a mailbox. Its fields are those of EmailAccount: whole ones would cost a page more than its mail."""
+    """What lists say of a mailbox. Fields of EmailAccount; whole ones would cost a page more than its mail."""
 
     pk: int
     address: str
@@ -146,10 +146,9 @@ def threads_in_order(ids: Sequence[int]) -> list[Thread]:
 
 def open_thread(user: Any, thread_id: int, *, seen: Seen = None) -> OpenThread | None:
     """The thread with its newest messages, None where `user` may not see it."""
-    accounts = visible_accounts(user) if seen is None else seen
-    rows = Thread.objects.filter(pk=thread_id, email_account__in=accounts, message_count__gt=0)
-    thread = rows.select_related("email_account").first()
-    if thread is None:
+    rows = visible_threads(user) if seen is None else Thread.objects.filter(message_count__gt=0)
+    thread = rows.filter(pk=thread_id).select_related("email_account").first()
+    if thread is None or (seen is not None and thread.email_account_id not in seen):
         return None
     messages = list(
         Message.objects.filter(thread=thread, trashed_at__isnull=True).order_by("-received_at", "-pk")[:MESSAGES_SHOWN]
@@ -168,9 +167,8 @@ def mail_counts(account_ids: Iterable[int]) -> dict[int, MailCounts]:
         f" LIMIT {cap}) counted)"
         for column in ("unread_count", "open_count", "draft_count")
     )
-    marks = ", ".join(["%s"] * len(ids))
     with connection.cursor() as cursor:
-        cursor.execute(f"SELECT a.id, {counted} FROM accounts_emailaccount a WHERE a.id IN ({marks})", ids)  # noqa: S608
+        cursor.execute(f"SELECT a.id, {counted} FROM accounts_emailaccount a WHERE a.id IN ({listed(ids)})")  # noqa: S608
         return {row[0]: MailCounts(*row[1:]) for row in cursor.fetchall()}
 
 
@@ -200,10 +198,9 @@ def pending_counts(account_ids: Iterable[int]) -> dict[int, int]:
     if not ids:
         return {}
     pending = f"SELECT 1 FROM mail_copy c WHERE c.email_account_id = a.id AND c.state = 'pending' LIMIT {PENDING_CAP}"  # noqa: S608
-    marks = ", ".join(["%s"] * len(ids))
+    counted = f"(SELECT COUNT(*) FROM ({pending}) counted)"  # noqa: S608
     with connection.cursor() as cursor:
-        counted = f"(SELECT COUNT(*) FROM ({pending}) counted)"  # noqa: S608
-        cursor.execute(f"SELECT a.id, {counted} FROM accounts_emailaccount a WHERE a.id IN ({marks})", ids)  # noqa: S608
+        cursor.execute(f"SELECT a.id, {counted} FROM accounts_emailaccount a WHERE a.id IN ({listed(ids)})")  # noqa: S608
         return {pk: count for pk, count in cursor.fetchall() if count}
 
 
@@ -214,5 +211,5 @@ def account_labels(user: Any) -> list[AccountLabel]:
 
 
 def folders_of(message_id: int) -> list[Folder]:
-    """In which folders a message is. Not a door: the id must come from one."""
+    """In which folders a message is shown. Not a door: the id must come from one."""
     return places([message_id]).get(message_id, [])[:20]

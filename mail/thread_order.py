@@ -120,9 +120,14 @@ def _window(
     window = rows.values_list("pk", "last_received_at", "email_account_id", *counts)[:WINDOW]
     inner, params = window.query.sql_with_params()
     wheres = " AND ".join(f"{name} > 0" for name in counts)
-    marks = ", ".join(["%s"] * len(account_ids))
-    chosen = f"SELECT pk, last_received_at FROM ({inner}) newest WHERE email_account_id IN ({marks}) AND {wheres}"  # noqa: S608
-    return f"{chosen} {_ordered(bounds)}", [*params, *account_ids]
+    wheres += f" AND email_account_id IN ({listed(account_ids)})"
+    chosen = f"SELECT pk, last_received_at FROM ({inner}) newest WHERE {wheres}"  # noqa: S608
+    return f"{chosen} {_ordered(bounds)}", list(params)
+
+
+def listed(ids: list[int]) -> str:
+    """The numbers as SQL. Written out, because a hundred placeholders cost the driver more than the database."""
+    return ", ".join(str(int(one)) for one in ids)
 
 
 def _ordered(bounds: tuple[int, bool]) -> str:

@@ -5,7 +5,7 @@ Invariant: the number of queries does not depend on the number of rows.
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -74,10 +74,19 @@ class Day:
     rows: list[Row]
 
 
-def make_rows(threads: Sequence[Thread], address: ListAddress, movable: Container[int]) -> list[Row]:
-    """Rows of these threads, in order; three queries. `movable`: email accounts (ids) whose mail the person may move."""
+def make_rows(
+    threads: Sequence[Thread],
+    address: ListAddress,
+    movable: Container[int],
+    chips: Mapping[int, list[Chip]] | None = None,
+) -> list[Row]:
+    """Rows of these threads, in order; three queries. `movable`: email accounts (ids) whose mail the person may move.
+    `chips`: those of the threads, where they were just read (chips_of).
+    """
     ids = [thread.pk for thread in threads]
-    chips, suspicious = chips_of(ids), _suspicious(ids)
+    suspicious = _suspicious(ids)
+    if chips is None:
+        chips = chips_of(ids)
     to = _recipients([thread.pk for thread in threads if _only_own(thread)])
     suffix = address.suffix
     read, mark, act = (id_address(name, suffix) for name in ("thread", "mark", "act"))

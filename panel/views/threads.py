@@ -9,7 +9,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_POST
 
-from mail.queries import Cursor, ThreadPage, folders_of, neighbours, newer_threads, open_thread, thread_page
+from mail.queries import Cursor, folders_of, neighbours, newer_threads, open_thread, thread_page
 from outbox.tasks import read_drafts
 from panel.context import movable_of, seen_of
 from panel.filters import ListAddress, read_address
@@ -17,7 +17,7 @@ from panel.letters import fold, make_letters, opened_by_default
 from panel.lists import folder_label, list_context
 from panel.moments import day_label
 from panel.outgoing import answering, note_troubles
-from panel.rows import Day, by_day, chips_of, make_rows
+from panel.rows import by_day, chips_of, make_rows
 from panel.services.doorbell import ring, ring_seldom
 from panel.services.marks import mark_thread, request_sync
 from sync.tasks import push_changes, sync_email_account
@@ -35,7 +35,11 @@ def inbox(request: HttpRequest) -> HttpResponse:
         page = newer_threads(request.user, address.filters, until, seen=seen_of(request))
     else:
         page = thread_page(request.user, address.filters, after, seen=seen_of(request))
-    context: dict[str, Any] = {"address": address, "page": page, "days": _days(request, page, address)}
+    context: dict[str, Any] = {
+        "address": address,
+        "page": page,
+        "days": by_day(make_rows(page.threads, address, movable_of(request))),
+    }
     if request.headers.get("HX-Request") and until:
         return render(request, "panel/_days.html", context)
     if request.headers.get("HX-Request") and after:
@@ -54,14 +58,13 @@ def thread(request: HttpRequest, thread_id: int) -> HttpResponse:
     address = read_address(request.GET)
     context = _thread_context(request, thread_id, address)
     if request.headers.get("HX-Request") and not request.headers.get("HX-History-Restore-Request"):
-        return render(request, "panel/_thread.html", context | {"is_fragment": True})
+        context |= {"chips": chips_of([thread_id]).get(thread_id, []), "is_fragment": True}
+        return render(request, "panel/_thread.html", context)
     page = thread_page(request.user, address.filters, Cursor.read(request.GET.get("after", "")), seen=seen_of(request))
-    context |= {"page": page, "days": _days(request, page, address)}
+    chips = chips_of([thread_id, *(one.pk for one in page.threads)])
+    rows = make_rows(page.threads, address, movable_of(request), chips)
+    context |= {"page": page, "days": by_day(rows), "chips": chips.get(thread_id, [])}
     return render(request, "panel/thread.html", context | list_context(request, address))
-
-
-def _days(request: HttpRequest, page: ThreadPage, address: ListAddress) -> list[Day]:
-    return by_day(make_rows(page.threads, address, movable_of(request)))
 
 
 def _thread_context(request: HttpRequest, thread_id: int, address: ListAddress) -> dict[str, Any]:
@@ -81,7 +84,6 @@ def _thread_context(request: HttpRequest, thread_id: int, address: ListAddress) 
         "opened": opened,
         "thread": opened.thread,
         "letters": fold(letters),
-        "chips": chips_of([thread_id]).get(thread_id, []),
         "newer_url": address.thread_url(newer) if newer else "",
         "older_url": address.thread_url(older) if older else "",
         **answering(request.user, opened.thread, letters),
