@@ -42,7 +42,10 @@ def clean_line(text: str, limit: int = 1000) -> str:
 
     Safe as a header value, an IMAP string and a database value.
     """
-    text = _CONTROLS.sub(" ", text[: limit * 4])
+    text = text[: limit * 4]
+    if text.isascii() and text.isprintable():  # most are: nothing to look for
+        return text.strip()[:limit].rstrip()
+    text = _CONTROLS.sub(" ", text)
     return _SURROGATES.sub("\ufffd", text).strip()[:limit].rstrip()
 
 

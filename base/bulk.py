@@ -50,28 +50,34 @@ def reserve_ids(model: type[models.Model], count: int) -> list[int]:
         return list(range(first, first + count))
 
 
-def insert_rows(model: type[models.Model], names: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+def insert_rows(
+    model: type[models.Model], names: Sequence[str], rows: Iterable[Sequence[Any]], *, ignore_conflicts: bool = False
+) -> None:
     """Insert rows whose every column is given (database defaults do not exist in Django's tables).
 
-    Values: str, int, float, bool, None, aware datetimes; anything JSON for a JSONField. No conflict is tolerated.
+    Values: str, int, float, bool, None, aware datetimes; anything JSON for a JSONField. A row that conflicts with another
+    is an IntegrityError, or left out with `ignore_conflicts`.
     """
-    rows = list(rows)
+    rows, names = list(rows), tuple(names)
     if not rows:
         return
-    names = tuple(names)
-    columns, places = _columns(model, names), _json_places(model, names)
-    quote = connection.ops.quote_name
-    listed = ", ".join(quote(column) for column in columns)
-    table = quote(model._meta.db_table)
+    columns, quote = _columns(model, names), connection.ops.quote_name
+    into = f"{quote(model._meta.db_table)} ({', '.join(quote(column) for column in columns)})"
     with connection.cursor() as cursor:
-        if connection.vendor == "postgresql":
-            with cursor.copy(f"COPY {table} ({listed}) FROM STDIN") as copy:
+        if connection.vendor != "postgresql":
+            places = _json_places(model, names)
+            marks = ", ".join(["%s"] * len(columns))
+            otherwise = " ON CONFLICT DO NOTHING" if ignore_conflicts else ""
+            statement = f"INSERT INTO {into} VALUES ({marks}){otherwise}"  # noqa: S608 - names of our own columns
+            cursor.executemany(statement, [_for_sqlite(_with_json(row, places)) for row in rows])
+        elif ignore_conflicts:
+            source, value = _as_records(model, names, rows)
+            cursor.execute(f"INSERT INTO {into} SELECT * FROM {source} ON CONFLICT DO NOTHING", [value])  # noqa: S608
+        else:
+            places = _json_places(model, names)
+            with cursor.copy(f"COPY {into} FROM STDIN") as copy:
                 for row in rows:
                     copy.write_row(_with_json(row, places))
-            return
-        marks = ", ".join(["%s"] * len(columns))
-        statement = f"INSERT INTO {table} ({listed}) VALUES ({marks})"  # noqa: S608 - names of our own columns
-        cursor.executemany(statement, [_for_sqlite(_with_json(row, places)) for row in rows])
 
 
 def update_rows(model: type[models.Model], columns: Sequence[str], rows: Iterable[tuple[Any, ...]]) -> None:
@@ -100,18 +106,24 @@ def update_rows(model: type[models.Model], columns: Sequence[str], rows: Iterabl
 def _update_by_one_statement(
     model: type[models.Model], columns: tuple[str, ...], rows: Sequence[tuple[Any, ...]]
 ) -> None:
-    """All rows as one JSON value: one parameter to bind, one plan, whatever their number."""
-    names = _columns(model, (*columns, "pk"))
-    quoted = [connection.ops.quote_name(name) for name in names]
-    typed = ", ".join(f"{name} {kind}" for name, kind in zip(quoted, _types(model, (*columns, "pk")), strict=True))
+    quoted = [connection.ops.quote_name(name) for name in _columns(model, (*columns, "pk"))]
     wanted = ", ".join(f"{name} = new.{name}" for name in quoted[:-1])
-    records = [dict(zip(names, row, strict=True)) for row in rows]
+    source, value = _as_records(model, (*columns, "pk"), rows)
     with connection.cursor() as cursor:
         cursor.execute(
             f"UPDATE {connection.ops.quote_name(model._meta.db_table)} AS old SET {wanted}"  # noqa: S608 - our own columns
-            f" FROM jsonb_to_recordset(%s::jsonb) AS new ({typed}) WHERE old.{quoted[-1]} = new.{quoted[-1]}",
-            [json.dumps(records, default=_for_json)],
+            f" FROM {source} WHERE old.{quoted[-1]} = new.{quoted[-1]}",
+            [value],
         )
+
+
+def _as_records(model: type[models.Model], names: tuple[str, ...], rows: Iterable[Sequence[Any]]) -> tuple[str, str]:
+    """Rows as one JSON value, and the SQL that reads it as the relation `new`: one parameter to bind, one plan."""
+    columns = _columns(model, names)
+    quoted = (connection.ops.quote_name(column) for column in columns)
+    typed = ", ".join(f"{name} {kind}" for name, kind in zip(quoted, _types(model, names), strict=True))
+    records = [dict(zip(columns, row, strict=True)) for row in rows]
+    return f"jsonb_to_recordset(%s::jsonb) AS new ({typed})", json.dumps(records, default=_for_json)
 
 
 @cache

@@ -138,7 +138,8 @@ def leaf_text(node: Node, problems: dict[str, None]) -> str:
     text, exact = decode_charset(data, label)
     if not exact:
         problems["charset"] = None
-    return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
+    text = text.replace("\r\n", "\n") if "\r" in text else text
+    return text.replace("\r", "\n") if "\r" in text else text
 
 
 def _is_utf8(data: bytes) -> bool:

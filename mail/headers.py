@@ -52,13 +52,19 @@ def header_end(data: bytes, start: int, end: int) -> tuple[int, int]:
     first = _BLANK.match(data, start, end)
     if first:
         return start, first.end()
-    blank_lf = data.find(b"\n\n", start, end)
-    blank_crlf = data.find(b"\n\r\n", start, blank_lf + 1 if blank_lf >= 0 else end)
-    if blank_crlf >= 0:
-        return blank_crlf + 1, blank_crlf + 3
-    if blank_lf >= 0:
-        return blank_lf + 1, blank_lf + 2
-    return end, end
+    # Which kind of line end comes first says which blank line to look for first: the other one is then looked for in the
+    # header alone, and not through all of the body.
+    likely, other = (b"\n\r\n", b"\n\n") if _ends_in_crlf(data, start, end) else (b"\n\n", b"\n\r\n")
+    found, mark = data.find(likely, start, end), likely
+    earlier = data.find(other, start, found + 1 if found >= 0 else end)
+    if earlier >= 0:
+        found, mark = earlier, other
+    return (found + 1, found + len(mark)) if found >= 0 else (end, end)
+
+
+def _ends_in_crlf(data: bytes, start: int, end: int) -> bool:
+    line_end = data.find(b"\n", start, end)
+    return data[max(start, line_end - 1) : line_end] == b"\r"
 
 
 def read_fields(data: bytes, start: int, end: int) -> tuple[Fields, int]:

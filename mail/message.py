@@ -40,7 +40,6 @@ _CID = re.compile(r"(?i)cid:\s*([^\s\"'<>)]{1,500})")
 _ATTRIBUTION = re.compile(
     r"(?:wrote|writes|schrieb|a écrit|escribió|ha scritto|escreveu|skrev|napisał\(?a?\)?|написал\w*)\s*:\s*$", re.I
 )
-_SPACES = re.compile(r"\s+")
 _LOUD = (b"x-autoreply", b"x-autorespond", b"list-id", b"list-unsubscribe", b"feedback-id", b"x-failed-recipients")
 _BULK = ("bulk", "junk", "list", "auto_reply", "auto-reply")
 
@@ -174,7 +173,7 @@ def make_snippet(text: str) -> str:
         for line in head.split("\n")
         if not line.startswith(">") and not (line.endswith(":") and _ATTRIBUTION.search(line[-80:]))
     ]
-    line = _SPACES.sub(" ", " ".join(lines)).strip() or _SPACES.sub(" ", head).strip()
+    line = " ".join(" ".join(lines).split()) or " ".join(head.split())
     return line if len(line) <= MAX_SNIPPET else line[: MAX_SNIPPET - 1].rstrip() + "…"
 
 

@@ -50,7 +50,8 @@ def document(message: Searchable) -> list[str]:
     for run in _runs(message):
         words.append(MARK)
         words.extend(run)
-    return list(_below(words, MAX_BYTES))
+    most = sum(map(len, words)) * 4 + len(words) * 8
+    return words if most <= MAX_BYTES else list(_below(words, MAX_BYTES))
 
 
 def bare_document(email_account_id: int) -> list[str]:

@@ -13,6 +13,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from accounts.models import EmailAccount
+from base.bulk import insert_rows
 from drivers.base import MailboxDriver
 from drivers.errors import CursorInvalid
 from drivers.types import FolderChanges, RemoteCopy
@@ -25,6 +26,10 @@ from sync.leases import Held
 PAGE = 2000  # new copies per page
 NOT_A_MAIL = "not a mail"  # a meeting request, a report, a contact: in the ledger, never fetched
 FIRST_PAGE = 200  # of a folder that was never looked at: its newest mail is shown while the rest is enumerated
+ROW = (
+    "email_account", "folder", "epoch", "remote_key", "uid", "state", "reason", "message", "raw", "received_at", "size",
+    "flags", "object_id", "attempts", "claimed_by", "claimed_until", "missing_since", "is_out_of_scope",
+)  # fmt: skip
 
 
 def enumerate_page(email_account: EmailAccount, driver: MailboxDriver, folder: Folder, held: Held) -> bool:
@@ -82,11 +87,8 @@ def _add(email_account: EmailAccount, folder: Folder, epoch: int, added: Sequenc
         if objects
         else ()
     )
-    Copy.objects.bulk_create(
-        [_row(email_account, folder, epoch, copy, message_of.get(copy.object_id)) for copy in fresh],
-        batch_size=1000,
-        ignore_conflicts=True,
-    )
+    rows = [_row(folder, epoch, copy, message_of.get(copy.object_id)) for copy in fresh]
+    insert_rows(Copy, ROW, rows, ignore_conflicts=True)  # a person may import one of them just now
     return len(fresh)
 
 
@@ -96,20 +98,23 @@ def _is_another(known: tuple[datetime | None, int | None] | None, copy: RemoteCo
     return any(one is not None and other is not None and one != other for one, other in pairs)
 
 
-def _row(email_account: EmailAccount, folder: Folder, epoch: int, copy: RemoteCopy, message_id: int | None) -> Copy:
-    return Copy(
-        email_account=email_account,
-        folder=folder,
-        epoch=epoch,
-        remote_key=copy.key,
-        uid=copy.uid,
-        state=_state(copy, message_id),
-        reason="" if copy.is_mail else NOT_A_MAIL,
-        message_id=message_id,
-        received_at=copy.received_at,
-        size=copy.size,
-        flags=" ".join(sorted(copy.flags))[:500],
-        object_id=copy.object_id[:255],
+def _row(folder: Folder, epoch: int, copy: RemoteCopy, message_id: int | None) -> tuple[object, ...]:
+    """A new copy in the order of ROW."""
+    return (
+        folder.email_account_id,
+        folder.pk,
+        epoch,
+        copy.key,
+        copy.uid,
+        _state(copy, message_id).value,
+        "" if copy.is_mail else NOT_A_MAIL,
+        message_id,
+        "",
+        copy.received_at,
+        copy.size,
+        " ".join(sorted(copy.flags))[:500],
+        copy.object_id[:255],
+        *(0, "", None, None, False),  # attempts, claimed by and until, missing, out of scope
     )
 
 

@@ -16,8 +16,8 @@ from intake.take_in import Fetched, Mailbox, recognise, take_in
 from mail.models import Copy, Folder
 from sync import claims, kept
 
-SLICE = 600  # copies claimed at once
-BATCH_COUNT = 300  # messages taken in by one transaction
+SLICE = 1000  # copies claimed at once
+BATCH_COUNT = 500  # messages taken in by one transaction
 BATCH_BYTES = 24 * 1024 * 1024
 BATCH_SECONDS = 1.0  # a slow server: what came is shown meanwhile
 
