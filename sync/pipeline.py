@@ -54,7 +54,7 @@ class Run:
     budget: float
     compare_all: bool = False  # compare every folder's sets now, not only those due today
     on_progress: Progress = lambda run: None
-    call_for_help: Progress = lambda run: None  # called once when there is enough for a second worker
+    call_for_help: Progress = lambda run: None  # called when there is, or will be, enough for a second worker
     holder: str = field(default_factory=holder_name)
     started: float = field(default_factory=time.monotonic)
     fetched: int = 0
@@ -94,6 +94,8 @@ class Run:
     def _read(self, driver: MailboxDriver, held: Held, seen: Look) -> bool:
         if not seen.is_listed:
             refresh_folders(self.email_account, driver)
+        if self._expects_many():
+            self.call_for_help(self)
         push_changes(self.email_account, driver)
         complete = True
         for number, folder in enumerate(followed(self.email_account)):
@@ -106,6 +108,10 @@ class Run:
             complete = self._compare(driver, held)
             self._look_again(driver, held)
         return complete and not claims.is_waiting(self.email_account.pk)
+
+    def _expects_many(self) -> bool:
+        """Whether folders that were never looked at hold so much that it is known before they are enumerated."""
+        return sum(one.total or 0 for one in followed(self.email_account) if one.cursor is None) >= HELP_ABOVE
 
     def _enumerate(self, driver: MailboxDriver, folder: Folder, held: Held, *, is_first: bool) -> bool:
         """All pages of one folder; True when none is left."""

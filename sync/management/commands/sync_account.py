@@ -49,8 +49,12 @@ class Command(BaseCommand):
         show = sys.stderr.isatty() and not options["json"]
         self._read(email_account, show=show)
         for helper in self._helpers:
-            helper.wait(timeout=120)
+            if helper.stdin:
+                helper.stdin.close()
         schedule.index_pending(seconds=3600)
+        for helper in self._helpers:
+            helper.wait(timeout=120)
+        schedule.index_pending(seconds=3600)  # what a helper began and did not end
         email_account.refresh_from_db()
         figures = status.as_json(email_account) | {"seconds": round(time.monotonic() - started, 3)}
         self.stdout.write(json.dumps(figures, indent=2) if options["json"] else as_table(figures))
@@ -86,23 +90,39 @@ class Command(BaseCommand):
     def _call_for_help(self, run: pipeline.Run) -> None:
         """A second process fetches beside us: two cores, one mailbox."""
         if not self._helpers and (os.cpu_count() or 1) > 1:
-            words = [sys.executable, sys.argv[0], "sync_account", run.email_account.address, "--as-helper"]
-            self._helpers.append(
-                subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-            )
+            words = [
+                sys.executable,
+                sys.argv[0],
+                "sync_account",
+                run.email_account.address,
+                "--as-helper",
+                "--skip-checks",
+            ]
+            null = subprocess.DEVNULL
+            self._helpers.append(subprocess.Popen(words, stdin=subprocess.PIPE, stdout=null, stderr=null))
 
     def _help(self, email_account: EmailAccount) -> None:
+        """Beside the command that called: fetch until it says that all is read (its end of our input), then index."""
+        all_is_read = threading.Event()
         threading.Thread(target=end_with_parent, args=(os.getppid(),), daemon=True).start()
-        while schedule.has_work(email_account.pk):
-            try:
-                pipeline.run_once(email_account.pk, budget=600.0)
-            except DriverError:
-                return
-            time.sleep(0.2)
+        threading.Thread(target=set_at_end_of_input, args=(all_is_read,), daemon=True).start()
+        while not all_is_read.wait(0.05):
+            if schedule.has_work(email_account.pk):
+                try:
+                    pipeline.run_once(email_account.pk, budget=600.0)
+                except DriverError:
+                    break
+        schedule.index_pending(seconds=3600)
 
     def _progress(self, run: pipeline.Run) -> None:
         seconds = max(0.001, time.monotonic() - run.started)
         self.stderr.write(f"\r{run.fetched:,} emails, {run.fetched / seconds:,.0f} a second", ending="")
+
+
+def set_at_end_of_input(event: threading.Event) -> None:
+    """Who called has closed its end, or ended."""
+    sys.stdin.read()
+    event.set()
 
 
 def end_with_parent(parent: int) -> None:
