@@ -1,13 +1,11 @@
 """Messages into rows, a slice at a time. Idempotent: a copy is settled once, whoever fetched it, however often.
 
 The caller holds a transaction and the mailbox's row lock (`lock_mailbox`), so that two workers never store the same
-copy or thread the same conversation twice. Adoption (design.md): a copy of a message that is already here, in another
-folder or epoch, joins it, only when there is exactly one candidate on each side.
+copy or thread the same conversation twice. A copy of a message that is already here joins it (mail.adoption).
 """
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -17,6 +15,7 @@ from django.utils import timezone
 from accounts.models import EmailAccount
 from base.bulk import insert_rows, reserve_ids, update_rows
 from mail import rows, threads
+from mail.adoption import adopt, follow_parts
 from mail.models import Copy, CopyState, Correspondent, Message, MessageAddress, MessageContent, Part, Thread
 from mail.rows import Incoming, Place
 from mail.threads import ThreadClue, refresh
@@ -37,7 +36,8 @@ def lock_mailbox(email_account_id: int) -> EmailAccount:
 
 def store_slice(email_account: EmailAccount, items: Sequence[Incoming], *, own_addresses: frozenset[str]) -> Stored:
     """Write a slice: adopt what is here already, store the rest, settle the copies, refresh the threads' rows."""
-    adopted = _adopt(email_account, items)
+    adopted = adopt(email_account, items)
+    follow_parts({adopted[i.copy.pk]: i.parsed.parts for i in items if i.copy.pk in adopted})
     fresh, followers = _one_per_object([item for item in items if item.copy.pk not in adopted])
     messages, new_threads = _new_messages(email_account, fresh, own_addresses)
     by_object: dict[str, int] = {}
@@ -56,7 +56,7 @@ def store_slice(email_account: EmailAccount, items: Sequence[Incoming], *, own_a
 
 def adopt_known(email_account: EmailAccount, items: Sequence[Incoming]) -> set[int]:
     """Settle those copies whose message is here already (their headers are enough to know); returns their ids."""
-    adopted = _adopt(email_account, items)
+    adopted = adopt(email_account, items, are_whole=False)
     known = [item for item in items if item.copy.pk in adopted]
     _settle(known, adopted)
     _revive(set(adopted.values()))
@@ -73,74 +73,6 @@ def _one_per_object(items: Sequence[Incoming]) -> tuple[list[Incoming], list[Inc
         (rest if object_id and object_id in seen else first).append(item)
         seen.add(object_id)
     return first, rest
-
-
-def _adopt(email_account: EmailAccount, items: Sequence[Incoming]) -> dict[int, int]:
-    """Copies whose message is here already: copy id -> message id."""
-    objects = {item.copy.object_id for item in items if item.copy.object_id}
-    by_object = dict(
-        Message.objects.filter(email_account=email_account, object_id__in=objects).values_list("object_id", "pk")
-    )
-    result = {item.copy.pk: by_object[item.copy.object_id] for item in items if item.copy.object_id in by_object}
-    loose = [i for i in items if not i.copy.object_id and i.parsed.message_id and i.parsed.digest]
-    per_place = Counter((item.parsed.digest, item.copy.folder_id, item.copy.epoch) for item in loose)
-    candidates = _candidates(email_account, {item.parsed.digest for item in loose})
-    for item in loose:
-        place = (item.parsed.digest, item.copy.folder_id, item.copy.epoch)
-        fitting = [
-            found
-            for found in candidates.get(item.parsed.digest, ())
-            if (item.copy.folder_id, item.copy.epoch) not in found.places
-            and (found.size == (item.copy.size or 0) or (found.is_away and _says_the_same(found.message_id, item)))
-        ]
-        if len(fitting) == 1 and per_place[place] == 1:
-            result[item.copy.pk] = fitting[0].message_id
-            fitting[0].places.add((item.copy.folder_id, item.copy.epoch))
-    return result
-
-
-@dataclass(slots=True)
-class _Candidate:
-    message_id: int
-    size: int
-    places: set[tuple[int, int]]
-    is_away: bool = True  # no copy of it is on the server now, as far as we know
-
-
-def _says_the_same(message_id: int, item: Incoming) -> bool:
-    """Another protocol counts other bytes for the same mail (and may make its source anew): then the text decides, and
-    where there is none the names of what is attached."""
-    text, html = _words(item.parsed.text), _words(item.parsed.html)
-    there = MessageContent.objects.filter(message=message_id).values_list("text", "html").first()
-    if there is None:
-        return False
-    if not (text or html or _words(there[0]) or _words(there[1])):
-        names = Part.objects.filter(message=message_id).values_list("file_name", flat=True)
-        return sorted(names) == sorted(part.file_name for part in item.parsed.parts)
-    return bool(text and text == _words(there[0])) or bool(html and html == _words(there[1]))
-
-
-def _words(text: str) -> str:
-    return " ".join(text.split())
-
-
-def _candidates(email_account: EmailAccount, digests: set[str]) -> Mapping[str, list[_Candidate]]:
-    found: dict[int, _Candidate] = {}
-    by_digest: dict[str, list[_Candidate]] = defaultdict(list)
-    found_rows = Message.objects.filter(email_account=email_account, digest__in=digests).values_list(
-        "pk", "digest", "size"
-    )
-    for pk, digest, size in found_rows:
-        found[pk] = _Candidate(pk, size, set())
-        by_digest[digest].append(found[pk])
-    copies = Copy.objects.filter(message_id__in=found)
-    for message_id, folder_id, epoch, missing, gone in copies.values_list(
-        "message_id", "folder_id", "epoch", "missing_since", "folder__gone_at"
-    ):
-        found[message_id].places.add((folder_id, epoch))
-        if missing is None and gone is None:
-            found[message_id].is_away = False
-    return by_digest
 
 
 def _new_messages(

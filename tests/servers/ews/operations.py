@@ -222,7 +222,10 @@ class Operations:
             _store, folder, item = self.item(reference.get("Id"))
             if "MimeContent" in names and item.item_class in self.server.no_mime:
                 raise Fault("ErrorMimeContentConversionFailed", "Content conversion failed.")
-            return [el("m:Items", self.shown(folder, item).element(names, tags, body=body))]
+            try:
+                return [el("m:Items", self.shown(folder, item).element(names, tags, body=body))]
+            except (AttributeError, ValueError, LookupError) as error:  # Python's email cannot write such a header
+                raise Fault("ErrorContentConversionFailed", "Content conversion failed.") from error
 
         return [lambda r=reference: one(r) for reference in request[1]]
 

@@ -49,6 +49,14 @@ def decoded(value: Any) -> str:
         return str(value or "")
 
 
+def pairs_in(values: list[Any]) -> list[tuple[str, str]]:
+    """(name, address) of each address in these headers; those that Python's email stumbles over name nobody."""
+    try:
+        return getaddresses([decoded(value) for value in values])
+    except (IndexError, ValueError, AttributeError, RecursionError):
+        return []
+
+
 def stamp(moment: datetime, decimals: int) -> str:
     """A time with so many decimals."""
     text = moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S")
@@ -119,7 +127,7 @@ class Shown:
             except (TypeError, ValueError):
                 return None
         if name in ("From", "Sender"):
-            pairs = getaddresses([decoded(message["From"])])[:1]
+            pairs = pairs_in([message["From"]])[:1]
             if not pairs or not any(pairs[0]):
                 return None
             name_, address = pairs[0]
@@ -128,7 +136,7 @@ class Shown:
                 f"t:{name}", el("t:Mailbox", el("t:Name", name_ or address), *([] if finds else self._smtp(address)))
             )
         if name in people:
-            return self._people(name, getaddresses([decoded(v) for v in message.get_all(people[name], [])]))
+            return self._people(name, pairs_in(message.get_all(people[name], [])))
         if name == "BccRecipients":
             return self._people(name, [("", address) for address in item.bcc])
         if name == "ParentFolderId":
