@@ -6,6 +6,7 @@ from bench.instance import Instance
 from tests.servers.postgres import PostgresServer
 
 ACCOUNTS = 100
+ID_HASH = "hashtextextended('m' || n || '@customer.example', 0)"  # spread over the index, as real ones are
 THREAD = 4  # messages of a long thread; every fourth message stands alone
 
 USERS = """
@@ -69,6 +70,12 @@ def _statements(count: int) -> list[str]:
         _folders(),
         _insert("mail_thread", _thread_values(count), f"generate_series(1, {count} * 2 / {THREAD + 1} + 2) AS t"),
         _insert("mail_message", _message_values(thread, account, at), series),
+        "INSERT INTO mail_threadreference (email_account_id, id_hash, thread_id)"
+        f" SELECT {account}, {ID_HASH}, {thread} FROM {series}",
+        "INSERT INTO mail_correspondent (address, domain)"
+        " SELECT 'ida' || n || '@customer.example', 'customer.example' FROM generate_series(0, 499) AS n",
+        "INSERT INTO mail_messageaddress (message_id, correspondent_id, role)"
+        f" SELECT n, (SELECT min(id) FROM mail_correspondent) + n % 500, 'f' FROM {series}",
         'INSERT INTO mail_messagecontent (message_id, text, html, header_block, in_reply_to, "references", recipients,'
         " list_id, list_unsubscribe, authentication_results, problems)"
         f" SELECT n, {text}, '', '', '', '[]', '{{}}', '', '', '[]', '[]' FROM {series}",
@@ -128,7 +135,7 @@ def _message_values(thread: str, account: str, at: str) -> dict[str, str]:
         "email_account_id": account,
         "thread_id": thread,
         "message_id": "'m' || n || '@customer.example'",
-        "message_id_hash": "n",
+        "message_id_hash": ID_HASH,
         "subject": f"'Subject ' || {thread}",
         "snippet": "'Hello, this is the beginning of a message'",
         "from_name": "'Ida Lindqvist'",

@@ -84,7 +84,7 @@ def troubles_of(message_ids: list[int]) -> dict[int, list[OutgoingRecipient]]:
 def bounces_among(message_ids: list[int]) -> dict[int, BounceNote]:
     """What the bounce reader found in these stored messages (the caller may see them); ordinary ones are left out."""
     found = BounceNote.objects.filter(message__in=message_ids).exclude(kind=BounceNote.Kind.NOTHING)
-    return {note.message_id: note for note in found.select_related("outgoing")}
+    return {note.message_id: note for note in found.prefetch_related("outgoing")}
 
 
 def templates(user: Any) -> QuerySet[Template]:
