@@ -9,7 +9,7 @@ from collections.abc import Callable
 from bench import growth, panel, poll, push, sync
 
 BENCHES: dict[str, tuple[Callable[[int], bool], int, str]] = {
-    "sync": (sync.run, 10_000, "the first download of a mailbox, beside mbsync"),
+    "sync": (sync.run, 10_000, "the first download of a mailbox, beside mbsync, offlineimap and django-mailbox"),
     "poll": (poll.run, 10_000, "a look at a mailbox in which nothing happened, beside mbsync"),
     "push": (push.run, 100, "new mail in idle mailboxes on one listener; --messages is the number of mailboxes"),
     "growth": (growth.run, 200_000, "what a new message costs among 10,000 and among this many"),

@@ -1,4 +1,4 @@
-"""A mailbox on a private Dovecot, twice: one for mbsync and one for us, so that neither warms the server for the other."""
+"""A mailbox on a private Dovecot, once for us and once for each peer, so that nobody warms the server for another."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from bench.mails import Made, contacts_csv, mails
 from tests.servers.dovecot import PASSWORD, Dovecot, DovecotOptions
 
 OURS, THEIRS = "ours@mail.example", "theirs@mail.example"
+SLOW = ("offlineimap@mail.example", "djangomailbox@mail.example")  # peers that get the newest mails only
+FEW = 300
 
 
 @dataclass
@@ -29,8 +31,8 @@ class Filled:
 
 @contextmanager
 def filled(count: int) -> Iterator[Filled]:
-    """A Dovecot whose two users have the same `count` mails."""
-    with Dovecot(DovecotOptions(users=(OURS, THEIRS), certificate_names=("localhost", "127.0.0.1"))) as server:
+    """A Dovecot whose users have the same `count` mails, those of SLOW the newest FEW of them."""
+    with Dovecot(DovecotOptions(users=(OURS, THEIRS, *SLOW), certificate_names=("localhost", "127.0.0.1"))) as server:
         there = Filled(server)
         moments: list[datetime] = []
 
@@ -45,13 +47,16 @@ def filled(count: int) -> Iterator[Filled]:
         server.add_messages(OURS, "INBOX", bodies(), flags="S", received=moments)
         there.bytes = sum(there.sizes)
         _link(server.maildir(OURS) / "cur", server.maildir(THEIRS) / "cur")
+        for user in SLOW:
+            _link(server.maildir(OURS) / "cur", server.maildir(user) / "cur", newest=FEW)
         for path in (server.maildir(OURS) / "cur").iterdir():  # both read from memory, not from the disk
             path.read_bytes()
         yield there
 
 
-def _link(source: Path, target: Path) -> None:
-    for path in source.iterdir():
+def _link(source: Path, target: Path, *, newest: int | None = None) -> None:
+    paths = sorted(source.iterdir(), key=lambda path: path.stat().st_mtime)
+    for path in paths if newest is None else paths[-newest:]:
         os.link(path, target / path.name)
     subprocess.run(["chown", "--reference", str(source), str(target)], check=True)
 

@@ -1,13 +1,15 @@
-"""`script/bench sync`: the first download beside mbsync, every stored row checked against its source."""
+"""`script/bench sync`: the first download beside mbsync, offlineimap and django-mailbox, every stored row checked against
+its source."""
 
 from __future__ import annotations
 
 import time
 
 from bench.instance import Instance
-from bench.mailbox import OURS, THEIRS, Filled, connect, filled
+from bench.mailbox import FEW, OURS, SLOW, THEIRS, Filled, connect, filled
 from bench.mails import people
 from bench.mbsync import Mbsync
+from bench.peers import django_mailbox, offlineimap
 from bench.table import table
 
 
@@ -24,6 +26,7 @@ def run(count: int) -> bool:
         theirs = yardstick.run()
         if yardstick.count() != count:
             raise RuntimeError(f"mbsync brought {yardstick.count()} of {count}")
+        slow = _slow_peers(instance, there)
         began = instance.rows("SELECT clock_timestamp()")[0][0]
         started = time.monotonic()
         report = instance.manage_json("sync_account", OURS)
@@ -37,6 +40,7 @@ def run(count: int) -> bool:
         wrong = check(instance, there, report)
     rows = [
         ("mbsync, Maildir", theirs, count / theirs, 1.0),
+        *((name, took, brought / took, brought / took * theirs / count) for name, took, brought in slow),
         ("readable, threaded, linked", readable, count / readable, theirs / readable),
         ("text-searchable too", searchable, count / searchable, theirs / searchable),
     ]
@@ -45,6 +49,18 @@ def run(count: int) -> bool:
     print(f"The newest 50 were readable after {first:.2f} s.")  # noqa: T201
     print("Every stored row agrees with its source." if not wrong else "WRONG:\n" + "\n".join(wrong[:20]))  # noqa: T201
     return not wrong
+
+
+def _slow_peers(instance: Instance, there: Filled) -> list[tuple[str, float, int]]:
+    """Name, seconds and mails of each. Raises RuntimeError when one did not bring all."""
+    found = [
+        ("offlineimap, Maildir", *offlineimap(there.server, SLOW[0], instance.folder / "offlineimap")),
+        ("django-mailbox, PostgreSQL", *django_mailbox(instance, there.server, SLOW[1])),
+    ]
+    for name, _took, brought in found:
+        if brought != min(FEW, len(there.made)):
+            raise RuntimeError(f"{name} brought {brought}")
+    return [(f"{name}, {brought} mails", took, brought) for name, took, brought in found]
 
 
 def check(instance: Instance, there: Filled, report: dict[str, int]) -> list[str]:
