@@ -99,6 +99,13 @@ class ApplicationAdmin(ServerManagersOnly, admin.ModelAdmin):
     list_filter = ("kind", "is_enabled", "is_app_only")
     search_fields = ("name", "client_id", "domains")
     readonly_fields = ("redirect", "kept_secret", "last_test")
+    fieldsets = (
+        (None, {"fields": ("name", "key", "kind", "redirect")}),
+        (gettext_lazy("As the service knows it"),
+         {"fields": ("client_id", "new_secret", "kept_secret", "secret_expires_on", "last_test")}),
+        (gettext_lazy("What the service asks for"), {"fields": ("tenant", "audience", "issuer", "mail_scopes", "ca_bundle")}),
+        (gettext_lazy("For which mailboxes"), {"fields": ("provider", "domains", "is_app_only", "is_enabled")}),
+    )  # fmt: skip
     prepopulated_fields = {"key": ("name",)}
     formfield_overrides = {models.URLField: {"assume_scheme": "https"}}
 

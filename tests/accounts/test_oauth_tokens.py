@@ -28,7 +28,9 @@ from drivers.oauth.errors import ApplicationRefused, ConsentRefused, ScopeMissin
 from drivers.oauth.flow import Tokens
 from drivers.types import AuthKind
 from providers.models import OAuthApplication
+from tests import environment
 from tests.factories import EmailAccountFactory, EmailAccountServerFactory
+from tests.servers.postgres import dumped
 
 pytestmark = pytest.mark.django_db
 FIRST = "seeded-access-token-8c1d"
@@ -220,6 +222,19 @@ def test_eight_workers_with_one_ended_token_renew_it_once(account: EmailAccount,
         thread.join(120)
     assert got == ["access-1"] * 8 and service.seen == [REFRESH]
     assert OAuthGrant.objects.get().generation == 2
+
+
+@pytest.mark.skipif(not environment.IS_POSTGRES, reason="pg_dump reads PostgreSQL")
+@pytest.mark.django_db(transaction=True)
+def test_nothing_of_a_token_is_in_a_backup_by_pg_dump(account: EmailAccount, service: FakeService) -> None:
+    credential = keep(account)
+    age(credential, seconds=-1)
+    assert access_token(credential) == "access-1"
+    backup = dumped(connection.settings_dict, known=account.address.encode())
+    for secret in (FIRST, REFRESH, "access-1", "refresh-1"):
+        raw = secret.encode()
+        spelled = [base64.b64encode(b"x" * offset + raw)[4:-4] for offset in range(3)]
+        assert not any(one in backup for one in (raw, raw.hex().encode(), *spelled))
 
 
 def test_nothing_of_a_token_is_in_a_dump_or_a_log(

@@ -9,7 +9,10 @@ from django.utils import timezone
 from accounts import services
 from accounts.models import EmailAccount, MailboxSetup, SetupCheck, SignInAttempt, User
 from accounts.setup import ChosenServer
+from accounts.tokens import keep_tokens
+from accounts.vault import move_candidate
 from contacts.models import Company, Contact
+from drivers.oauth.flow import Tokens
 from linking.models import MessageLink, Reason
 from mail.models import Thread
 from mail.threads import refresh
@@ -17,6 +20,7 @@ from providers.models import OAuthApplication, Provider
 from tests.factories import (
     CompanyFactory,
     ContactFactory,
+    EmailAccountFactory,
     EmailAccountServerFactory,
     MessageFactory,
     ProviderDomainFactory,
@@ -124,9 +128,11 @@ def _without_a_password(user: User) -> dict[str, str]:
             key=kind, name=f"Our {name}", kind=kind, client_id="id", provider=providers[1]
         )
         paths[f"sign-in-none-{kind}"] = _at(user, providers[0])
+        for word in ("scope",) if kind == "google" else ("administrator",):  # all alike but for the sentence
+            paths[f"sign-in-{word}-{kind}"] = f"{_at(user, providers[1])}?told={word}"
         if kind == "google":
-            paths["sign-in-google"] = _at(user, providers[1]) + "?told=refused"
             continue
+        paths |= _as_an_application(user, providers)
         paths["sign-in-other-microsoft"] = _at(user, providers[1])
         SignInAttempt.objects.create(
             state_hash=kind, session_hash="", user=user, setup=MailboxSetup.objects.latest("created_at"),
@@ -134,6 +140,20 @@ def _without_a_password(user: User) -> dict[str, str]:
             signed_in_as="ines.ferreira-vandenbroucke@azulejos.example",
         )  # fmt: skip
     return paths
+
+
+def _as_an_application(user: User, providers: list[Provider]) -> dict[str, str]:
+    """Application-only access: offered beside the other way, and as the way that a mailbox is opened already."""
+    service = OAuthApplication.objects.create(
+        key="service", name="Our service", kind="microsoft", client_id="id", is_app_only=True,
+        domains="nordlys-post.example",
+    )  # fmt: skip
+    account = EmailAccountFactory(owner=user, provider=providers[1], address="desk@nordlys-post.example")
+    first = services.start_setup(user=user, address=account.address)
+    keep_tokens(Tokens("token"), application=service, setup=first, is_app_only=True)
+    move_candidate(first, account)
+    again = services.start_again(user=user, email_account=account)
+    return {"app-only": _at(user, providers[1]), "app-only-again": f"/email-accounts/new/{again.pk}/password/"}
 
 
 def _at(user: User, provider: Provider) -> str:

@@ -92,7 +92,7 @@ def test_an_administrator_registers_an_application_tests_it_and_opens_a_mailbox_
     shoot(page, "admin-tested")
     assert OAuthApplication.objects.get().test_problem == ""
     type_address(page)
-    page.get_by_text("Application-only access, for administrators").click()
+    page.get_by_text("Application-only access, for administrators").wait_for()  # open: there is no other way in yet
     shoot(page, "app-only")
     page.get_by_role("button", name="Open it as the application").click()
     page.wait_for_url("**/check/")

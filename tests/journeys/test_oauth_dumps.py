@@ -23,7 +23,7 @@ from tests.servers.oidc_server import CLIENTS, OidcServer
 from tests.servers.postgres import PostgresServer, program
 from tests.servers.redis import RedisServer
 
-pytestmark = pytest.mark.servers
+pytestmark = [pytest.mark.servers, pytest.mark.long]  # the short one: test_oauth_mail.py's search, on PostgreSQL
 ANNA = "anna@example.com"
 BACK = "http://127.0.0.1/oauth/post/callback/"
 CLIENT_SECRET = f"{CLIENTS['post']}-secret-6c1f"

@@ -42,6 +42,7 @@ from tests.servers.oauth_mail import PASSDB, oauth_dovecot, open_folder, write_o
 from tests.servers.oidc_person import walk
 from tests.servers.oidc_server import CLIENTS, OidcServer
 from tests.servers.postfix import DOMAIN, Postfix, why_not
+from tests.servers.postgres import dumped
 
 pytestmark = [pytest.mark.servers, pytest.mark.django_db(transaction=True)]
 MAREN = f"maren@{DOMAIN}"
@@ -153,8 +154,11 @@ def _search(secrets: list[str], told: str) -> None:
     if connection.vendor == "sqlite":
         for name in (connection.settings_dict["NAME"], f"{connection.settings_dict['NAME']}-wal"):
             raw += Path(name).read_bytes() if Path(name).exists() else b""
+    else:
+        raw += dumped(connection.settings_dict, known=b"Lanterns")
     for secret in secrets:
         assert secret.encode() not in raw
+        assert secret.encode().hex().encode() not in raw  # how pg_dump writes bytes
         for offset in range(3):
             spelled = base64.b64encode(b"x" * offset + secret.encode())[4:-4]
             assert spelled not in raw

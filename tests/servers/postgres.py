@@ -6,6 +6,7 @@ PostgreSQL refuses root, so as root it runs as `postgres`, in a short path that 
 from __future__ import annotations
 
 import ctypes
+import functools
 import os
 import pwd
 import shutil
@@ -62,6 +63,16 @@ def program(name: str) -> str:
     if path := shutil.which(name):
         return path
     raise ServerMissing("PostgreSQL is not installed: apt-get install postgresql")
+
+
+def dumped(database: dict[str, Any], *, known: bytes) -> bytes:
+    """Django's database as pg_dump writes it, as text and the custom format unpacked again; each must hold `known`."""
+    url = "postgres://{USER}@{HOST}:{PORT}/{NAME}".format(**database)
+    run = functools.partial(subprocess.run, capture_output=True, check=True, timeout=120)
+    plain = run([program("pg_dump"), url]).stdout
+    unpacked = run([program("pg_restore"), "-f", "-"], input=run([program("pg_dump"), "-Fc", url]).stdout).stdout
+    assert known in plain and known in unpacked
+    return bytes(plain + unpacked)
 
 
 class PostgresServer:
