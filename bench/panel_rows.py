@@ -70,12 +70,7 @@ def _statements(count: int) -> list[str]:
         _folders(),
         _insert("mail_thread", _thread_values(count), f"generate_series(1, {count} * 2 / {THREAD + 1} + 2) AS t"),
         _insert("mail_message", _message_values(thread, account, at), series),
-        "INSERT INTO mail_threadreference (email_account_id, id_hash, thread_id)"
-        f" SELECT {account}, {ID_HASH}, {thread} FROM {series}",
-        "INSERT INTO mail_correspondent (address, domain)"
-        " SELECT 'ida' || n || '@customer.example', 'customer.example' FROM generate_series(0, 499) AS n",
-        "INSERT INTO mail_messageaddress (message_id, correspondent_id, role)"
-        f" SELECT n, (SELECT min(id) FROM mail_correspondent) + n % 500, 'f' FROM {series}",
+        *_references(thread, account, series),
         'INSERT INTO mail_messagecontent (message_id, text, html, header_block, in_reply_to, "references", recipients,'
         " list_id, list_unsubscribe, authentication_results, problems)"
         f" SELECT n, {text}, '', '', '', '[]', '{{}}', '', '', '[]', '[]' FROM {series}",
@@ -88,6 +83,18 @@ def _statements(count: int) -> list[str]:
         f" 1, n, n, 'stored', '', n, '', {at}, 2000, '', '', 0, '', false FROM {series}",
         "SELECT setval(pg_get_serial_sequence('mail_message', 'id'), (SELECT max(id) FROM mail_message)),"
         " setval(pg_get_serial_sequence('mail_thread', 'id'), (SELECT max(id) FROM mail_thread))",
+    ]
+
+
+def _references(thread: str, account: str, series: str) -> list[str]:
+    """Message-IDs that belong to threads, and who wrote the messages."""
+    return [
+        "INSERT INTO mail_threadreference (email_account_id, id_hash, thread_id)"
+        f" SELECT {account}, {ID_HASH}, {thread} FROM {series}",
+        "INSERT INTO mail_correspondent (address, domain)"
+        " SELECT 'ida' || n || '@customer.example', 'customer.example' FROM generate_series(0, 499) AS n",
+        "INSERT INTO mail_messageaddress (message_id, correspondent_id, role)"
+        f" SELECT n, (SELECT min(id) FROM mail_correspondent) + n % 500, 'f' FROM {series}",
     ]
 
 
