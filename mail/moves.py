@@ -51,11 +51,13 @@ def places(message_ids: Iterable[int]) -> dict[int, list[Folder]]:
     rows = copies.filter(epoch=F("folder__epoch")).select_related("folder").order_by("pk")
     for copy in rows.only("message_id", "folder"):
         found[copy.message_id or 0][copy.folder_id] = copy.folder
-    waiting = Change.objects.filter(message__in=ids, done_at__isnull=True, source__isnull=False)
-    for change in waiting.select_related("target").order_by("pk"):
-        found[change.message_id].pop(change.source_id or 0, None)
-        if change.target is not None:
-            found[change.message_id][change.target.pk] = change.target
+    changes = Change.objects.filter(message__in=ids, done_at__isnull=True, source__isnull=False).order_by("pk")
+    waiting = list(changes.values_list("message_id", "source_id", "target_id"))
+    targets = Folder.objects.in_bulk({target for _message, _source, target in waiting if target}) if waiting else {}
+    for message_id, source_id, target_id in waiting:
+        found[message_id].pop(source_id or 0, None)
+        if target_id is not None:
+            found[message_id][target_id] = targets[target_id]
     return {pk: list(folders.values()) for pk, folders in found.items()}
 
 

@@ -92,7 +92,7 @@ def beside(account_ids: list[int], conditions: dict[str, int], here: Cursor) -> 
         parts, params = [], []
         for side, newer in (("newer", True), ("older", False)):
             sql, values = _window(account_ids, conditions, here, (1, newer))
-            parts.append(f"SELECT * FROM (SELECT '{side}', pk FROM ({sql}) one) {side}")  # noqa: S608
+            parts.append(f"SELECT * FROM (SELECT '{side}', id FROM ({sql}) one) {side}")  # noqa: S608
             params += values
         with connection.cursor() as cursor:
             cursor.execute(" UNION ALL ".join(parts), params)
@@ -116,13 +116,17 @@ def _window(
     account_ids: list[int], conditions: dict[str, int], cursor: Cursor | None, bounds: tuple[int, bool]
 ) -> tuple[str, list[Any]]:
     counts = [name.partition("__")[0] for name in ("message_count", *conditions)]
-    rows = _beyond(Thread.objects.all(), "last_received_at", cursor, bounds[1]).order_by(*_order(bounds[1]))
-    window = rows.values_list("pk", "last_received_at", "email_account_id", *counts)[:WINDOW]
-    inner, params = window.query.sql_with_params()
-    wheres = " AND ".join(f"{name} > 0" for name in counts)
-    wheres += f" AND email_account_id IN ({listed(account_ids)})"
-    chosen = f"SELECT pk, last_received_at FROM ({inner}) newest WHERE {wheres}"  # noqa: S608
-    return f"{chosen} {_ordered(bounds)}", list(params)
+    newer, beyond, params = bounds[1], "", []
+    if cursor is not None:
+        at, side = connection.ops.adapt_datetimefield_value(cursor.at), ">" if newer else "<"
+        beyond = f"WHERE last_received_at {side}= %s AND (last_received_at {side} %s OR id {side} %s)"
+        params = [at, at, cursor.id]
+    columns = f"id, last_received_at, email_account_id, {', '.join(counts)}"
+    order = "last_received_at, id" if newer else "last_received_at DESC, id DESC"
+    window = f"SELECT {columns} FROM mail_thread {beyond} ORDER BY {order} LIMIT {WINDOW}"  # noqa: S608
+    wheres = " AND ".join([f"email_account_id IN ({listed(account_ids)})", *(f"{name} > 0" for name in counts)])
+    chosen = f"SELECT id, last_received_at FROM ({window}) newest WHERE {wheres}"  # noqa: S608
+    return f"{chosen} {_ordered(bounds)}", params
 
 
 def listed(ids: list[int]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container
 from typing import Any
 
 from django.db.models import Q, QuerySet
@@ -11,16 +11,13 @@ from accounts.shares import visible_accounts
 from notifications.models import Notification
 
 SHOWN = 200  # newest notifications on the page
+COUNTED = 5000  # open questions of a user, at most
 
 
-def visible_notifications(user: Any, seen: Sequence[int] | None = None) -> QuerySet[Notification]:
-    """Notifications of `user`, without those about a mailbox that is not shared with them any more.
-
-    `seen`: ids of the mailboxes whose mail they may read, where the caller has just read them.
-    """
-    accounts = visible_accounts(user) if seen is None else seen
+def visible_notifications(user: Any) -> QuerySet[Notification]:
+    """Notifications of `user`, without those about a mailbox that is not shared with them any more."""
     mine = Notification.objects.filter(user=user)
-    return mine.filter(Q(email_account__isnull=True) | Q(email_account__in=accounts))
+    return mine.filter(Q(email_account__isnull=True) | Q(email_account__in=visible_accounts(user)))
 
 
 def open_questions(user: Any) -> list[Notification]:
@@ -38,9 +35,10 @@ def news(user: Any) -> list[Notification]:
     return list(rows.select_related("email_account")[:SHOWN])
 
 
-def needs_you_count(user: Any, seen: Sequence[int] | None = None) -> int:
-    """How many wait for an answer."""
-    return visible_notifications(user, seen).filter(needs_answer=True, closed_at__isnull=True).count()
+def needs_you_count(user: Any, seen: Container[int]) -> int:
+    """How many wait for an answer. `seen`: ids of the mailboxes whose mail they may read."""
+    rows = Notification.objects.filter(user=user, needs_answer=True, closed_at__isnull=True).order_by()
+    return sum(pk is None or pk in seen for pk in rows.values_list("email_account_id", flat=True)[:COUNTED])
 
 
 def unread_count(user: Any) -> int:
