@@ -28,6 +28,8 @@ from drivers.types import Cursor, FolderChanges, RemoteCopy
 
 SYNC_MOST = 512  # changes of one SyncFolderItems, by its documentation
 WALK_MOST = 16  # SyncFolderItems in one call: about 8,000 items
+SKIP_MOST = 20_000  # items of one second
+EMPTY_MOST = 3  # answers without a change in a row, after which nothing more is believed to come
 TOLD_MOST = 4000
 SECOND = timedelta(seconds=1)
 EPOCH_START = datetime(1970, 1, 1, tzinfo=UTC)
@@ -130,6 +132,7 @@ def _page(look: _Look, span: list[Any]) -> bool:
     items, total, is_last = find_items(look.session, look.folder_id, wish)
     if look.total is None and high is None and look.top is None:
         look.total = total
+    before = len(look.added)
     seconds: list[int | None] = []
     for item in items:
         if look.room <= 0:
@@ -137,8 +140,13 @@ def _page(look: _Look, span: list[Any]) -> bool:
             break
         _tell(look, copy_of(item))
         moment = time_at(item, "DateTimeReceived")  # what the server sorts by
-        seconds.append(_seconds(moment) if moment is not None else None)
+        second = _seconds(moment) if moment is not None else None
+        if second is not None and not ((low or 0) <= second <= (high if high is not None else second)):
+            raise errors.ProtocolError("The server finds what was not asked for.")
+        seconds.append(second)
     if is_last or not seconds or (total is not None and skip >= total):  # the last: a server that ignores the offset
+        return False
+    if skip and (len(look.added) == before or skip > SKIP_MOST):  # nothing new: it ignores it, and counts nothing
         return False
     told = [second for second in seconds if second is not None]
     look.top = max([*told, *([] if look.top is None else [look.top])], default=None)
@@ -199,7 +207,7 @@ def _walk(look: _Look) -> None:
                 look.told.discard(_digest(copy.key))
             del look.added[look.limit :]
             break
-        if is_last or state == look.state:
+        if is_last or state == look.state or not changes:
             look.state, look.has_more = state, False
             if look.walk:
                 look.walk, look.told = False, None
@@ -293,20 +301,41 @@ def _settle_read(look: _Look) -> None:
 
 
 def list_ids(session: Session, folder_id: str, *, since: date | None) -> Iterator[RemoteCopy]:
-    """Every item in scope, oldest first, by a walk of its own. Raises FolderGone, drivers.errors."""
-    look = _Look(session, folder_id, since, SYNC_MOST, [], None, None, True, "")
+    """Every item in scope, oldest first, by a walk of its own. Raises FolderGone, drivers.errors.
+
+    What is missing here is taken for gone, so nothing that the server says of the end is believed: it is asked until it
+    has nothing more to tell, and where the folder counts more than was told, FindItem is asked as well.
+    """
+    look = _Look(session, folder_id, None, SYNC_MOST, [], None, None, True, "")
     found: dict[str, RemoteCopy] = {}
-    while True:
+    empty = 0
+    while empty < EMPTY_MOST:
         look.added, look.removed, look.flags = [], [], {}
         changes, state, is_last = _sync(look)
         _take(look, changes)
-        found.update((copy.key, copy) for copy in [*look.added, *look.flags.values()] if _is_in(copy, since))
+        found.update((copy.key, copy) for copy in [*look.added, *look.flags.values()])
         for key in look.removed:
             found.pop(key, None)
-        if is_last or state == look.state:
+        empty = 0 if changes else empty + 1
+        if state == look.state or (is_last and not changes):
             break
         look.state = state
-    return iter(sorted(found.values(), key=_age))
+    total = folders.check(session, folder_id)
+    if total is not None and len(found) < total:
+        found |= {copy.key: copy for copy in _found(session, folder_id, total) if copy.key not in found}
+    return iter(sorted((copy for copy in found.values() if _is_in(copy, since)), key=_age))
+
+
+def _found(session: Session, folder_id: str, total: int) -> Iterator[RemoteCopy]:
+    """What FindItem lists, page by page; nothing where the server cannot."""
+    offset, is_last = 0, False
+    try:
+        while not is_last and offset <= total:
+            items, _total, is_last = find_items(session, folder_id, Wish(offset=offset))
+            yield from map(copy_of, items)
+            offset += len(items)
+    except errors.ProtocolError:
+        return
 
 
 def _is_in(copy: RemoteCopy, since: date | None) -> bool:

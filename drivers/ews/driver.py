@@ -14,7 +14,7 @@ from datetime import date
 from drivers import errors
 from drivers.base import MailboxDriver
 from drivers.ews import changes, folders, reading, writes
-from drivers.ews.faults import Refused
+from drivers.ews.faults import HANDSHAKE, Refused
 from drivers.ews.finding import Wish, compare, find_items
 from drivers.ews.items import copy_of, id_of, item_shape, listed
 from drivers.ews.session import Session
@@ -33,6 +33,7 @@ from drivers.types import (
 )
 
 FOUND = 500  # newest items looked at for a Message-ID where the server cannot
+LOOKED_AT = 30  # newest items looked at where the server finds none
 SEARCHED = 1000  # newest items looked at for a sender
 MESSAGE_ID_MOST = 900  # characters
 _ID = re.compile(r"<[^\s<>\"\x00]{1,900}>")
@@ -51,8 +52,8 @@ def sign_in(session: Session) -> None:
             return
         except errors.ProtocolDisabled:
             raise
-        except errors.AuthenticationFailed:
-            if not session.next_scheme():
+        except errors.AuthenticationFailed as error:
+            if error.server_said != HANDSHAKE or not session.next_scheme():  # a refused password is not tried again
                 raise
         except (errors.FolderGone, errors.MessageGone) as error:
             raise errors.PermissionMissing("This mailbox may not be opened.", server_said=error.server_said) from error
@@ -159,7 +160,18 @@ class EwsDriver(MailboxDriver):
             keys = [id_of(item) for item in items if text_at(item, "InternetMessageId") in (wanted, "")]
         except errors.ProtocolError:  # a server that cannot restrict by it: the newest are looked at
             keys = [copy.key for copy in changes.list_ids(self._session, folder_id, since=None)][: -FOUND - 1 : -1]
-        found = list(reading.ask_items(self._session, keys, _identity()))
+        found = self._with_id(keys, wanted)
+        if found:
+            return found
+        # A server that cannot compare this property may say that there is nothing.
+        try:
+            newest = find_items(self._session, folder_id, Wish(size=LOOKED_AT, newest_first=True, shown=shown))[0]
+        except errors.ProtocolError:
+            return []
+        return self._with_id([id_of(item) for item in newest if id_of(item) not in keys], wanted)
+
+    def _with_id(self, keys: Sequence[str], wanted: str) -> list[RemoteCopy]:
+        found = reading.ask_items(self._session, keys, _identity())
         return [copy_of(item) for _key, item in found if _has_id(item, wanted)]
 
     def search(self, folder_id: str, *, sender: str = "", subject: str = "", limit: int = 50) -> list[RemoteMessage]:

@@ -41,6 +41,8 @@ STALE = {"ErrorIrresolvableConflict", "ErrorStaleObject", "ErrorChangeKeyRequire
 NO_MIME = {"ErrorMimeContentConversionFailed", "ErrorContentConversionFailed", "ErrorMimeContentInvalid",
            "ErrorMimeContentInvalidBase64String", "ErrorInvalidPropertyRequest", "ErrorUnsupportedMimeConversion",
            "ErrorCorruptData", "ErrorItemCorrupt"}  # fmt: skip
+SOAP_FAULT = "SOAP fault"  # a fault without a ResponseCode
+HANDSHAKE = "NTLM"  # a sign-in that broke off before the secret was judged
 TENANT_BLOCKS = "EWS is not allowed for this mailbox or program."
 _REDIRECT = (301, 302, 303, 307, 308)
 
@@ -118,14 +120,16 @@ def translate(error: Exception, host: str) -> errors.DriverError:
         return errors.ServerBusy("The server is busy.", retry_after=error.back_off, server_said=_said(error))
     if isinstance(error, ews.ErrorTimeoutExpired) and str(error).startswith("Reraised from"):
         return dropped(error)
+    if isinstance(error, KeyError | PermissionError):  # inside NTLM: the server broke its handshake off
+        return errors.AuthenticationFailed("The server refused the sign-in.", server_said=HANDSHAKE)
     if isinstance(error, requests.exceptions.RequestException | urllib3.exceptions.HTTPError | OSError):
         return dropped(error)
+    if isinstance(error, ews.SOAPError) and str(error).startswith("SOAP error code"):
+        return errors.ProtocolError("The server could not do this.", server_said=f"{SOAP_FAULT}: {_said(error)}")
     if isinstance(error, ews.SOAPError | ews.MalformedResponseError | ParseError):
         return unreadable()
     if isinstance(error, ews.EWSError):
         return error_for(type(error).__name__, _said(error))
-    if isinstance(error, KeyError | PermissionError):  # inside NTLM: the server broke its handshake off
-        return errors.AuthenticationFailed("The server refused the sign-in.", server_said="NTLM")
     return unreadable()
 
 

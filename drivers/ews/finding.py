@@ -53,6 +53,11 @@ def find_items(session: Session, folder_id: str, wish: Wish) -> tuple[list[Eleme
     if root is None:
         return [], None, True
     items = [item for item in children(root.find("{*}Items")) if id_of(item)]
-    total = root.get("TotalItemsInView") or ""
-    is_last = (root.get("IncludesLastItemInRange") or "true").lower() in ("true", "1") or not items
-    return items, int(total) if total.isdigit() else None, is_last
+    said = root.get("TotalItemsInView") or ""
+    total = int(said) if said.isascii() and said.isdigit() else None
+    last = root.get("IncludesLastItemInRange")
+    if last is None:  # it does not say
+        is_last = len(items) < wish.size if total is None else wish.offset + len(items) >= total
+    else:
+        is_last = last.lower() in ("true", "1")
+    return items, total, is_last or not items

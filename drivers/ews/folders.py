@@ -45,8 +45,8 @@ def folder_shape(*, ids_only: bool = False) -> Element:
 
 def distinguished(session: Session, name: str) -> Element:
     """The reference of a distinguished folder in the session's mailbox."""
-    mailbox = None
-    if "@" in session.address:
+    mailbox = None  # one's own: not every server knows the mailbox of somebody else
+    if "@" in session.address and not session.is_own:
         mailbox = element("t:Mailbox", element("t:EmailAddress", session.address))
     return element("t:DistinguishedFolderId", mailbox, Id=name)
 

@@ -27,6 +27,8 @@ MAX_STREAMS = 100
 MINUTES = 5  # an answer stands so long, then it is asked for again; events between the two are kept
 SILENCE = MINUTES * 60 + 120.0  # seconds without any sign of life, after which the line is dead
 LOOK_EVERY = 60.0
+NO_STREAM = (errors.ProtocolError, errors.PermissionMissing, errors.CursorInvalid)
+FORGOTTEN = "ErrorSubscriptionNotFound"
 EVENTS = ("NewMailEvent", "CreatedEvent", "DeletedEvent", "ModifiedEvent", "MovedEvent")
 _places = threading.BoundedSemaphore(MAX_STREAMS)
 
@@ -35,13 +37,16 @@ class _Stream(GetStreamingEvents):
     """exchangelib's service with raw answers; `heard_at` is the last sign of life (time.monotonic())."""
 
     heard_at = 0.0
+    has_told = False
 
     def _elem_to_obj(self, elem: Any) -> Any:
         return elem
 
     def _get_element_container(self, message: Any, name: Any = None) -> Any:
         self.heard_at = time.monotonic()
-        return super()._get_element_container(message=message, name=name)
+        found = super()._get_element_container(message=message, name=name)
+        self.has_told = True
+        return found
 
 
 class EwsPushChannel(PushChannel):
@@ -87,7 +92,7 @@ class EwsPushChannel(PushChannel):
         )
         try:
             answer = self._session.one("Subscribe", element("m:Subscribe", wish))
-        except errors.ProtocolError as error:
+        except (*NO_STREAM, errors.FolderGone, errors.MessageGone) as error:
             raise errors.PushUnavailable("The server offers no streaming.", server_said=error.server_said) from error
         found = (answer.findtext("{*}SubscriptionId") or "").strip()
         if not found:
@@ -140,6 +145,9 @@ class EwsPushChannel(PushChannel):
 
     def _lost(self) -> NoReturn:
         error = self._error or errors.ServerUnreachable("The server broke the connection off.", kind="dropped")
+        has_told = self._stream is not None and self._stream.has_told
+        if not has_told and isinstance(error, NO_STREAM) and not error.server_said.startswith(FORGOTTEN):
+            error = errors.PushUnavailable("The server offers no streaming.", server_said=error.server_said)
         self.close()
         raise error
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from collections.abc import Iterator, Sequence
 from email import message_from_bytes
 from email.message import Message
@@ -27,6 +28,8 @@ UNKNOWN_SIZE = 256 * 1024
 CHUNK = 64 * 1024
 LONGEST_KEY = 600  # characters of an id, as the ledger keeps it
 LARGEST_PART = "a"  # parts of a message built from properties are "a1", "a2", …; others are sections of its MIME
+
+_HEAD = re.compile(r"[!-9;-~]{1,100}:.*\n")
 
 HEADERS = (
     "item:Subject",
@@ -174,10 +177,11 @@ def _whole(session: Session, keys: Sequence[str], heads: dict[str, Element]) -> 
 
 def source_in(item: Element) -> bytes | None:
     """The decoded MimeContent; None where there is none."""
+    text = text_at(item, "MimeContent")
     try:
-        raw = base64.b64decode(text_at(item, "MimeContent"), validate=False)
-    except (binascii.Error, ValueError):
-        return None
+        raw = base64.b64decode("".join(text.split()), validate=True)
+    except (binascii.Error, ValueError):  # some give it out as it stands
+        raw = text.encode("utf-8", "replace") if _HEAD.match(text) else b""
     return raw or None
 
 

@@ -49,6 +49,9 @@ CODES = {  # an SMTP code that says the same, RFC 5321 4.2.3
     "ErrorInvalidMimeContent": 554,
     "ErrorMimeContentInvalid": 554,
     "ErrorRightsManagementPermanentException": 554,
+    "ErrorChangeKeyRequired": 451,
+    "ErrorChangeKeyRequiredForWriteOperations": 451,
+    "ErrorStaleObject": 451,
 }
 NEVER_BEGUN = ("blocked", "unknown_host", "refused", "certificate")  # kinds of ServerUnreachable before any byte
 
@@ -134,7 +137,7 @@ def _leave(session: Session, key: str, change_key: str) -> None:
     """SendItem, once. Raises SendRejected, SendUncertain, ServerBusy, drivers.errors."""
     if not change_key:
         change_key = next((change_key_of(item) for item in get_items(session, [key])), "")
-    reference = element("t:ItemId", Id=key, ChangeKey=change_key)
+    reference = writes.item_id(key, change_key)
     payload = element(
         "m:SendItem",
         element("m:ItemIds", reference),

@@ -27,12 +27,14 @@ from exchangelib.util import MNS
 from exchangelib.version import EXCHANGE_2013_SP1, Version
 from requests.auth import AuthBase, HTTPBasicAuth
 
+from drivers import errors
 from drivers.errors import DriverError
 from drivers.ews import autodiscover
 from drivers.ews.address import ntlm_name
 from drivers.ews.faults import Refused, blocked, http_error, translate, unreadable
+from drivers.ews.tolerance import all_refuse_shape, is_stumble, plainer, refuses_shape
 from drivers.ews.transport import open_session
-from drivers.ews.wire import Element
+from drivers.ews.wire import Element, element
 from drivers.types import AuthKind, Login, ServerAddress
 
 API_VERSION = "Exchange2013_SP1"  # understood by every server that is in support
@@ -158,11 +160,17 @@ class Session:
         self._protocol: GuardedProtocol | None = None
         self._account: MailboxAccount | None = None
         self.schemes: tuple[str, ...] = ()
+        self._asks_plainly = False
 
     @property
     def is_open(self) -> bool:
         """Whether it may be asked."""
         return self._account is not None
+
+    @property
+    def is_own(self) -> bool:
+        """Whether the mailbox surely is that of who signs in (or is acted as)."""
+        return self.server.impersonate or self.address.lower() == self.login.user_name.lower()
 
     @property
     def version(self) -> str:
@@ -230,6 +238,49 @@ class Session:
 
     def ask(self, operation: str, payload: Element) -> list[Element | Refused]:
         """The messages of an answer, `Refused` in the place of those with an error. Raises drivers.errors."""
+        plain = plainer(payload)
+        if self._asks_plainly and plain is not None:
+            payload, plain = plain, None
+        try:
+            found = self._ask_steadily(operation, payload)
+        except errors.ProtocolError as error:
+            if plain is None or not refuses_shape(error, operation):
+                raise
+            return self._ask_plainly(operation, plain)
+        if plain is not None and all_refuse_shape(found, operation):
+            return self._ask_plainly(operation, plain)
+        return found
+
+    def _ask_plainly(self, operation: str, plain: Element) -> list[Element | Refused]:
+        """A server that does not know a property is asked so from now on."""
+        found = self._ask_steadily(operation, plain)
+        self._asks_plainly = not all_refuse_shape(found, operation)
+        return found
+
+    def _ask_steadily(self, operation: str, payload: Element) -> list[Element | Refused]:
+        """Ask; where the server stumbles over this question but answers others, once more, then it is this question's."""
+        try:
+            return self._ask_once(operation, payload)
+        except (errors.ServerBusy, errors.ServerUnreachable) as error:
+            if not is_stumble(error, operation) or not self._answers():
+                raise
+        try:
+            return self._ask_once(operation, payload)
+        except (errors.ServerBusy, errors.ServerUnreachable) as error:
+            if not is_stumble(error, operation) or not self._answers():
+                raise
+            raise errors.ProtocolError("The server could not do this.", server_said=error.server_said) from error
+
+    def _answers(self) -> bool:
+        """Whether it still answers the simplest question."""
+        shape = element("m:FolderShape", element("t:BaseShape", "IdOnly"))
+        inbox = element("m:FolderIds", element("t:DistinguishedFolderId", Id="inbox"))
+        try:
+            return bool(self._ask_once("GetFolder", element("m:GetFolder", shape, inbox)))
+        except errors.DriverError:
+            return False
+
+    def _ask_once(self, operation: str, payload: Element) -> list[Element | Refused]:
         account = self.account()
         try:
             found = Call(account, operation).messages(payload)
@@ -253,8 +304,16 @@ def _refused(error: Exception) -> Refused:
     return Refused(type(error).__name__, str(error)[:300], getattr(error, "back_off", None))
 
 
+def _order(protocol: GuardedProtocol) -> tuple[str, str]:
+    return ("basic", "ntlm") if protocol.service_endpoint.startswith("https") else ("ntlm", "basic")
+
+
 def _offered(protocol: GuardedProtocol) -> tuple[str, ...]:
-    """How one may sign in, the safest way first; () where the server asks nobody. Raises drivers.errors."""
+    """How one may sign in, the first to be tried first. Raises drivers.errors.
+
+    Over TLS Basic comes first where it is offered: its refusal is a refusal of the password, while NTLM also fails for
+    reasons of its own (a proxy that ends TLS, a domain that turned it off). Without TLS the password stays hidden.
+    """
     if protocol.login.kind is AuthKind.OAUTH2:
         return ("bearer",)
     host = protocol.server_address.host
@@ -277,7 +336,7 @@ def _offered(protocol: GuardedProtocol) -> tuple[str, ...]:
             raise refusal
         return ("basic",)  # some servers read the request first; they will say so
     words = [part.split()[0] for part in said.split(",") if part.split()]
-    ways = tuple(way for way in ("ntlm", "basic") if way in words)
+    ways = tuple(way for way in _order(protocol) if way in words)
     if not ways and "negotiate" in words:
         ways = ("ntlm",)  # Negotiate wraps NTLM for a client without a ticket
     if not ways:

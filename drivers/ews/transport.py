@@ -117,7 +117,7 @@ class GuardedAdapter(HTTPAdapter):
         assert isinstance(answer, Answer)
         answer.max_size = self._max_answer
         answer.patience = self._server.timeout * MAX_STEPS
-        answer.is_standing = stream and answer.status_code == 200
+        answer.is_standing = stream
         return answer
 
 

@@ -22,6 +22,7 @@ from drivers.ews.items import (
 )
 from drivers.ews.reading import get_items, is_plausible
 from drivers.ews.session import Session
+from drivers.ews.tolerance import SHAPE_REFUSED
 from drivers.ews.wire import Element, children, element, field, tagged
 
 BATCH = 100
@@ -53,7 +54,7 @@ def _update(
     if not items:
         return []
     changes = [
-        element("t:ItemChange", _item_id(key, change_key), element("t:Updates", *map(_written, updates)))
+        element("t:ItemChange", item_id(key, change_key), element("t:Updates", *map(_written, updates)))
         for key, change_key in items
     ]
     payload = element(
@@ -106,7 +107,8 @@ def _written(update: tuple[str, Element, Element | None]) -> Element:
     return element(f"t:{kind}", uri.__deepcopy__({}), message)
 
 
-def _item_id(key: str, change_key: str = "") -> Element:
+def item_id(key: str, change_key: str = "") -> Element:
+    """The reference of an item, without a ChangeKey where the server gives none."""
     return element("t:ItemId", Id=key, ChangeKey=change_key) if change_key else element("t:ItemId", Id=key)
 
 
@@ -120,7 +122,7 @@ def move(session: Session, keys: Sequence[str], target_id: str) -> dict[str, str
         payload = element(
             "m:MoveItem",
             element("m:ToFolderId", folders.by_id(target_id)),
-            element("m:ItemIds", *map(_item_id, batch)),
+            element("m:ItemIds", *map(item_id, batch)),
             element("m:ReturnNewItemIds", "true"),
         )
         for key, answer in zip(batch, session.ask("MoveItem", payload), strict=False):
@@ -141,7 +143,7 @@ def delete(session: Session, keys: Sequence[str]) -> None:
     for start in range(0, len(keys), BATCH):
         payload = element(
             "m:DeleteItem",
-            element("m:ItemIds", *map(_item_id, keys[start : start + BATCH])),
+            element("m:ItemIds", *map(item_id, keys[start : start + BATCH])),
             DeleteType="HardDelete",
             SendMeetingCancellations="SendToNone",
             AffectedTaskOccurrences="AllOccurrences",
@@ -158,6 +160,15 @@ def create(session: Session, folder: Element, raw: bytes, *, flags: Sequence[str
     properties = [property_of(MESSAGE_FLAGS, str(number))]
     if "\\flagged" in folded:
         properties.append(property_of(FLAG_STATUS, "2"))
+    try:
+        return _create(session, folder, raw, properties)
+    except errors.ProtocolError as error:
+        if "\\draft" not in folded or error.server_said.partition(":")[0] not in SHAPE_REFUSED:
+            raise
+    return _create(session, folder, raw, ())  # what is saved is a draft without being told so
+
+
+def _create(session: Session, folder: Element, raw: bytes, properties: Sequence[Element]) -> tuple[str, str]:
     message = element(
         "t:Message",
         element("t:MimeContent", base64.b64encode(raw).decode(), CharacterSet="UTF-8"),
@@ -165,7 +176,7 @@ def create(session: Session, folder: Element, raw: bytes, *, flags: Sequence[str
     )
     payload = element(
         "m:CreateItem",
-        element("m:SavedItemFolderId", folder),
+        element("m:SavedItemFolderId", folder.__deepcopy__({})),
         element("m:Items", message),
         MessageDisposition="SaveOnly",
     )

@@ -5,6 +5,7 @@ import pytest
 from drivers.types import Security
 from tests.drivers.contract import MailboxContract
 from tests.drivers.worlds import DovecotWorld, EwsWorld, FakeWorld, MiniWorld
+from tests.servers.ews import poor
 
 
 class TestFake(MailboxContract):
@@ -37,6 +38,15 @@ class TestAnotherExchange(MailboxContract):
     @pytest.fixture
     def world(self, ews_server):
         ews_server.regenerates, ews_server.decimals = True, 9
+        return EwsWorld(ews_server)
+
+
+class TestAPoorExchange(MailboxContract):
+    """It lacks all that a client can do without: named properties, ChangeKeys, counts, streams, some times."""
+
+    @pytest.fixture
+    def world(self, ews_server):
+        poor.poor(ews_server)
         return EwsWorld(ews_server)
 
 

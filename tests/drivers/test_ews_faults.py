@@ -157,11 +157,34 @@ def test_ntlm_signs_in_by_domain_and_user_or_by_name(tls: bool, name: str) -> No
             EwsDriver(server.server_address(), Login(name, "wrong")).open()
 
 
-def test_basic_is_tried_where_ntlm_is_offered_but_refuses(ews_server: EwsServer) -> None:
+@pytest.mark.parametrize("schemes", [["ntlm", "basic"], ["basic"], ["ntlm"]], ids=str)
+@pytest.mark.parametrize("tls", [False, True])
+def test_a_wrong_password_is_one_failed_sign_in_at_the_server(tls: bool, schemes: list[str]) -> None:
+    with EwsServer(tls=tls) as server:
+        server.schemes = schemes
+        with pytest.raises(errors.AuthenticationFailed):
+            EwsDriver(server.server_address(), server.login("wrong")).open()
+        assert len(server.refused) == 1
+        with driver_of(server) as driver:
+            assert driver.list_folders()
+        assert len(server.refused) == 1
+
+
+def test_basic_is_tried_where_ntlm_is_offered_but_gets_nowhere(ews_server: EwsServer) -> None:
     ews_server.schemes = ["ntlm", "basic"]
-    ews_server.knows_ntlm = False
+    ews_server.answers_ntlm = False
     with driver_of(ews_server) as driver:
         assert driver.list_folders()
+    assert ews_server.refused == []
+
+
+def test_over_tls_a_server_without_working_ntlm_is_reached_by_basic() -> None:
+    with EwsServer(tls=True) as server:
+        server.schemes = ["ntlm", "basic"]
+        server.knows_ntlm = False
+        with driver_of(server) as driver:
+            assert driver.list_folders()
+        assert server.refused == []
 
 
 def test_a_bearer_token_signs_in(ews_server: EwsServer) -> None:

@@ -375,9 +375,9 @@ class Operations:
 
         def one(reference: Any) -> list[Any]:
             store, _folder, item = self.item(reference.get("Id"))
-            if reference.get("ChangeKey") is None:
+            if reference.get("ChangeKey") is None and self.server.wants_change_keys:
                 raise Fault("ErrorChangeKeyRequiredForWriteOperations")
-            if reference.get("ChangeKey") != item.change_key:
+            if reference.get("ChangeKey") not in (item.change_key, None):
                 raise Fault("ErrorStaleObject", "A stale object was used.")
             self._send(store, item)
             if request.get("SaveItemToFolder") in ("true", "1"):

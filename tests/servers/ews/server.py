@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import gzip
 import itertools
 import os
 import re
@@ -12,6 +13,7 @@ import ssl
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -81,6 +83,13 @@ class EwsServer:
         self.tokens: dict[str, str] = {}
         self.schemes = ["basic"]  # basic, ntlm; bearer is always understood
         self.knows_ntlm = True  # else it is offered, and refuses everybody
+        self.answers_ntlm = True  # else it is offered, and nobody gets a challenge
+        self.refused: list[str] = []  # how somebody signed in wrongly: what a directory counts before it locks one out
+        self.alters: list[Callable[[str, Any], None]] = []  # change an answer (operation, its element) before it leaves
+        self.refuses: list[Callable[[str, Any], Trouble | None]] = []  # the trouble of a request (operation, element)
+        self.tells_version = True
+        self.wants_change_keys = True
+        self.zips = False  # answers are compressed, and sent in chunks
         self.stores = {address: Store(address)}
         self.delegates: dict[str, set[str]] = {}
         self.impersonators: set[str] = set()
@@ -313,6 +322,7 @@ class _Handler(BaseHTTPRequestHandler):
             name, _, password = base64.b64decode(value).decode().partition(":")
             if self.ews.users.get(name) == password:
                 return self.ews.mailbox_of[name]
+            self.ews.refused.append("basic")
         if scheme == "ntlm" and "ntlm" in self.ews.schemes and self._ntlm(value):
             return self.user
         if scheme == "ntlm" and self.ntlm is not None and not self.ntlm.complete and self._challenge:
@@ -326,6 +336,8 @@ class _Handler(BaseHTTPRequestHandler):
     _challenge = ""
 
     def _ntlm(self, value: str) -> bool:
+        if not self.ews.answers_ntlm:
+            return False
         os.environ["NTLM_USER_FILE"] = self.ews.ntlm_file()
         self._challenge = ""
         if self.ntlm is None:
@@ -334,6 +346,7 @@ class _Handler(BaseHTTPRequestHandler):
             token = self.ntlm.step(base64.b64decode(value))
         except Exception:  # noqa: BLE001 - whatever pyspnego says, it is no sign-in
             self.ntlm = None
+            self.ews.refused.append("ntlm")
             return False
         if self.ntlm.complete:
             name = str(self.ntlm.client_principal or "").lstrip("\\")
@@ -365,7 +378,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._fault("ErrorSchemaValidation", f"The request failed schema validation: {error}", 400)
             return
         ews.calls.append(operation)
-        trouble = ews.trouble_for(operation)
+        trouble = next(filter(None, (one(operation, request) for one in ews.refuses)), None)
+        trouble = trouble or ews.trouble_for(operation)
         if trouble is not None and self._troubled(trouble, operation):
             return
         version = header.find(f"{{{T}}}RequestServerVersion") if header is not None else None
@@ -393,7 +407,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(200, trouble.garbage, {"Content-Type": ["text/xml"]})
             return
         answer = el(f"m:{operation}Response", el("m:ResponseMessages", *messages))
-        self._answer(200, _envelope(answer), {"Content-Type": ["text/xml; charset=utf-8"]})
+        for alter in ews.alters:
+            alter(operation, answer)
+        self._answer(200, _envelope(answer, ews.tells_version), {"Content-Type": ["text/xml; charset=utf-8"]})
 
     def _troubled(self, trouble: Trouble, operation: str) -> bool:
         """Whether it ends the request."""
@@ -429,6 +445,16 @@ class _Handler(BaseHTTPRequestHandler):
         for key, values in headers.items():
             for value in values:
                 self.send_header(key, value)
+        if self.ews.zips and body:
+            self.send_header("Content-Encoding", "gzip")
+            self.send_header("Transfer-Encoding", "chunked")
+            self.end_headers()
+            body = gzip.compress(body)
+            for start in range(0, len(body), 1000):
+                piece = body[start : start + 1000]
+                self.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece))
+            self.wfile.write(b"0\r\n\r\n")
+            return
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
@@ -494,18 +520,11 @@ def _streamed(children: list[Any], status: str, code: str = "NoError") -> bytes:
     return _envelope(el("m:GetStreamingEventsResponse", el("m:ResponseMessages", message)))
 
 
-def _envelope(content: Any) -> bytes:
+def _envelope(content: Any, tells_version: bool = True) -> bytes:
     envelope = etree.Element(f"{{{SOAP}}}Envelope", nsmap={"s": SOAP})
-    header = etree.SubElement(envelope, f"{{{SOAP}}}Header")
-    header.append(
-        el(
-            "t:ServerVersionInfo",
-            MajorVersion="15",
-            MinorVersion="2",
-            MajorBuildNumber="1544",
-            MinorBuildNumber="11",
-            Version="V2017_07_11",
-        )
-    )
+    version = {"MajorVersion": "15", "MinorVersion": "2", "MajorBuildNumber": "1544", "MinorBuildNumber": "11"}
+    if tells_version:
+        header = etree.SubElement(envelope, f"{{{SOAP}}}Header")
+        header.append(el("t:ServerVersionInfo", Version="V2017_07_11", **version))
     etree.SubElement(envelope, f"{{{SOAP}}}Body").append(content)
     return b'<?xml version="1.0" encoding="utf-8"?>' + etree.tostring(envelope)
