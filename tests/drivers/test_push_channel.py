@@ -17,6 +17,7 @@ from drivers.types import Login, Security, ServerAddress
 from tests.drivers.push_contract import PushContract, PushWorld, hears, opened  # noqa: F401 - a fixture
 from tests.drivers.worlds import DovecotWorld, MiniWorld
 from tests.servers.mini_imap import MiniImap
+from tests.servers.scripted_imap import ScriptedImap
 
 
 class IdleServer(MiniImap):
@@ -185,3 +186,22 @@ def test_the_secret_is_not_kept_once_it_is_open(idle_server):
     channel.open()
     assert idle_server.login().secret not in repr(vars(channel))
     channel.close()
+
+
+@pytest.mark.parametrize("where", ["EXAMINE", "IDLE"])
+def test_news_in_the_packet_of_another_answer_is_heard(where: str) -> None:
+    """What was read together with an answer wakes no selector: it must be looked at without being told."""
+    replies = {
+        "greeting": b"* OK [CAPABILITY IMAP4rev1 IDLE] hello\r\n",
+        "CAPABILITY": b"* CAPABILITY IMAP4rev1 IDLE\r\n%(tag)s OK done\r\n",
+        "EXAMINE": b"* 3 EXISTS\r\n* OK [UIDVALIDITY 7] x\r\n* OK [UIDNEXT 10] x\r\n%(tag)s OK [READ-ONLY] done\r\n",
+        "IDLE": b"+ idling\r\n",
+    }
+    replies[where] += b"* 4 EXISTS\r\n"
+    with ScriptedImap(replies) as server:
+        channel = ImapPushChannel(server.address(), server.login())
+        channel.open()
+        try:
+            assert channel.on_readable() or hears(channel, 60)
+        finally:
+            channel.close()
