@@ -24,7 +24,7 @@ from accounts.tokens import keep_tokens
 from accounts.vault import seal, unseal
 from base.addresses import domain_of, normalise_address
 from base.crypto import CryptoError
-from drivers.errors import DriverError, ServerBusy, ServerUnreachable
+from drivers.errors import DriverError, ProtocolError, ServerBusy, ServerUnreachable
 from drivers.oauth.errors import AnswerForged, ApplicationRefused, ConsentRefused, ScopeMissing, SignInRevoked
 from providers.applications import application_for, redirect_uri, service_of
 from providers.models import OAuthApplication
@@ -54,6 +54,8 @@ def begin_sign_in(setup: MailboxSetup, *, session_key: str, choose: bool = False
     back = redirect_uri(application.key)
     hint = present_identity(setup) or setup.address
     begun = service_of(application).begin(back, login_hint=hint, choose=choose)
+    if not begun.url.startswith("https://"):
+        raise ProtocolError("The sign-in page of the service is not reached by https.")
     attempt = SignInAttempt(
         state_hash=_hash(begun.state),
         session_hash=_hash(session_key),
@@ -187,21 +189,23 @@ def problem_of(error: DriverError) -> str:
 
 
 def _use(attempt: SignInAttempt, key: str, session_key: str) -> tuple[str, str]:
-    """Use an attempt up: ("", what was kept), or a problem. Whoever knocks second finds it used."""
+    """Use an attempt up: ("", what was kept), or a problem. Whoever knocks second finds it used.
+
+    An answer that came in at the address of another application uses it up, too (a mix-up: its code is known elsewhere);
+    one in another browser does not, as anybody can be made to open an address.
+    """
     with transaction.atomic():
         row = SignInAttempt.objects.select_for_update(of=("self",)).select_related("application").get(pk=attempt.pk)
         now = timezone.now()
         if row.used_at is not None:
             return "replayed", ""
-        if row.application.key != key:
-            return "forged", ""
         if row.session_hash != _hash(session_key):
             return "expired", ""
         sealed, row.kept_ciphertext, row.used_at = row.kept_ciphertext, "", now
-        row.problem = "expired" if row.expires_at < now else ""
+        row.problem = "forged" if row.application.key != key else "expired" if row.expires_at < now else ""
         row.save(update_fields=["kept_ciphertext", "used_at", "problem"])
         if row.problem:
-            return "expired", ""
+            return row.problem, ""
     try:
         return "", unseal(sealed, bound_to=_bound_to(attempt))
     except CryptoError:

@@ -86,4 +86,4 @@ class SignInService(ABC):
 
     @abstractmethod
     def check(self) -> str:
-        """Whether the service is there and knows this application, as far as it tells; returns the issuer."""
+        """Whether the service is there and knows this application and its secret, as far as it tells; returns the issuer."""

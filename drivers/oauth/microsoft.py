@@ -14,7 +14,8 @@ from typing import Any
 import msal
 
 from base.web import GuardedSession
-from drivers.oauth.errors import AnswerForged
+from drivers.errors import DriverError
+from drivers.oauth.errors import AnswerForged, ApplicationRefused
 from drivers.oauth.flow import Application, Begun, SignInService, Tokens
 from drivers.oauth.id_token import address_in, check_claims, claims_of
 from drivers.oauth.openid import check_application, tokens_of
@@ -51,6 +52,7 @@ class MicrosoftService(SignInService):
         flow = json.loads(kept)
         if flow.get("redirect_uri") != redirect_uri or answer.get("state") != flow["state"]:
             raise AnswerForged("The answer belongs to another sign-in.")
+        self._check_sender(answer.get("iss", ""))
         if answer.get("error"):
             raise error_for(answer)
         if not answer.get("code"):
@@ -89,7 +91,20 @@ class MicrosoftService(SignInService):
         return False
 
     def check(self) -> str:
-        return check_application(self, self._endpoints(is_fresh=True))
+        issuer = check_application(self, self._endpoints(is_fresh=True))
+        if self.application.client_secret and not self._is_shared:
+            self._check_secret()
+        return issuer
+
+    def _check_secret(self) -> None:
+        """Microsoft may refuse a made-up refresh token before it looks at the secret; for the application itself it cannot."""
+        try:
+            self.for_application()
+        except ApplicationRefused as error:
+            if error.server_said.startswith("invalid_client"):
+                raise
+        except DriverError:
+            pass  # it was reached a moment ago; what it says of other rights does not matter here
 
     def _endpoints(self, *, is_fresh: bool = False) -> Endpoints:
         return discover(f"{self.authority}/v2.0", self.application.door, is_fresh=is_fresh, is_shared=self._is_shared)
@@ -113,6 +128,18 @@ class MicrosoftService(SignInService):
         if given.get("error"):
             raise error_for(given)
         return tokens_of(given, needed=self.mail_scopes)
+
+    def _check_sender(self, said: str) -> None:
+        """RFC 9207, before anything of the answer is used: this service and no other. A shared endpoint cannot name the
+        person's tenant beforehand, but it is always at the same host."""
+        base = (self.application.issuer or PUBLIC).rstrip("/")
+        if self._is_shared:
+            is_right = not said or said.startswith(f"{base}/")
+        else:
+            endpoints = self._endpoints()
+            is_right = said == endpoints.issuer if said or endpoints.says_issuer else True
+        if not is_right:
+            raise AnswerForged("The answer comes from another service.")
 
     def _check_issuer(self, claims: dict[str, Any], said: str) -> None:
         """msal checked audience, nonce and times; the issuer of a shared endpoint names the person's own tenant."""

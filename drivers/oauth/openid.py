@@ -6,6 +6,7 @@ import base64
 import hashlib
 import hmac
 import json
+import math
 import secrets
 from collections.abc import Mapping
 from typing import Any
@@ -150,6 +151,7 @@ def tokens_of(answer: Mapping[str, Any], *, needed: tuple[str, ...], identity: s
 
 def _seconds(value: Any, default: float) -> float:
     try:
-        return min(max(float(value), 0.0), 3.2e8)
-    except (TypeError, ValueError):
+        seconds = float(value)
+    except (TypeError, ValueError, OverflowError):
         return default
+    return min(max(seconds, 0.0), 3.2e8) if math.isfinite(seconds) else default

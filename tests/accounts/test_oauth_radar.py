@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
+import time_machine
 from django.utils import timezone
 
-from accounts.models import AccountState, Credential, EmailAccount, MailboxSetup, OAuthGrant
+from accounts.models import AccountState, Credential, EmailAccount, MailboxSetup, OAuthGrant, User
 from accounts.tokens import keep_tokens
 from accounts.vault import move_candidate, store_secret
 from drivers.errors import ServerUnreachable
@@ -118,3 +119,39 @@ def test_a_revoked_sign_in_stops_the_mailbox_at_once_with_one_notice_and_an_outa
         account.refresh_from_db()
     assert account.state == AccountState.NEEDS_SIGN_IN
     assert [row.kind for row in Notification.objects.filter(user=account.owner)] == [Kind.SIGN_IN_AGAIN]
+
+
+def test_day_by_day_each_is_told_what_they_can_mend_thirty_seven_and_one_days_before() -> None:
+    """Half a year on real rows, looked at each day."""
+    manager, seller = UserFactory(is_mail_administrator=True), UserFactory()
+    microsoft = ProviderFactory(name="Microsoft 365", oauth_kind="microsoft")
+    told: list[tuple[str, User, str]] = []
+    with time_machine.travel(datetime(2026, 11, 20, 8, tzinfo=UTC), tick=False) as clock:
+        OAuthApplication.objects.create(
+            key="m", name="Ours", kind="microsoft", client_id="id", secret_expires_on=date(2027, 1, 15)
+        )
+        sends = EmailAccountFactory(owner=seller, provider=microsoft)
+        EmailAccountServerFactory(email_account=sends, protocol="smtp", host="smtp.office365.example")
+        store_secret("right", email_account=sends)
+        old = EmailAccountFactory(owner=seller, provider=microsoft)
+        EmailAccountServerFactory(email_account=old, protocol="ews", host="outlook.office365.example")
+        store_secret("right", email_account=old)
+        testing = connected(audience="testing", refresh_expires_in=7 * 86_400.0)
+        while timezone.now() < datetime(2027, 4, 10, tzinfo=UTC):
+            before = set(Notification.objects.values_list("pk", flat=True))
+            radar.look()
+            for row in Notification.objects.exclude(pk__in=before):
+                told.append((timezone.localdate().isoformat(), row.user, f"{row.data['what']} {row.data['name']}"))
+            clock.shift(timedelta(days=1))
+    assert told == [
+        ("2026-11-26", testing.owner, "sign_in Ours"),
+        ("2026-12-01", seller, "date microsoft-smtp-password"),
+        ("2026-12-16", manager, "secret Ours"),
+        ("2026-12-24", seller, "date microsoft-smtp-password"),
+        ("2026-12-30", seller, "date microsoft-smtp-password"),
+        ("2027-01-08", manager, "secret Ours"),
+        ("2027-01-14", manager, "secret Ours"),
+        ("2027-03-02", seller, "date microsoft-ews"),
+        ("2027-03-25", seller, "date microsoft-ews"),
+        ("2027-03-31", seller, "date microsoft-ews"),
+    ]

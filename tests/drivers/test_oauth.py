@@ -86,7 +86,7 @@ def test_a_code_works_once_and_for_its_own_sign_in_only(name: str, oidc: OidcSer
         service.finish(other.kept, answer | {"state": other.state}, back(name))
 
 
-@pytest.mark.parametrize("name", ("google", "post"))
+@pytest.mark.parametrize("name", NAMES)
 def test_an_answer_of_another_service_is_refused(name: str, oidc: OidcServer, oidc_ca: str) -> None:
     service = sign_in_service(oidc.application(name))
     begun = service.begin(back(name))
