@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 import tempfile
+from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from base.crypto import generate_key
 from tests.servers.postgres import PostgresServer
@@ -25,18 +27,21 @@ class Instance:
         self.folder = Path(tempfile.mkdtemp(prefix="crm-bench-"))
         self.environment: dict[str, str] = {}
 
-    def __enter__(self) -> Instance:
+    def __enter__(self) -> Self:
         self.server.start()
+        self._prepare(DATABASE_URL=self.server.url())
+        return self
+
+    def _prepare(self, **more: str) -> None:
         self.environment = {
-            "DATABASE_URL": self.server.url(),
             "DATA_DIR": str(self.folder),
             "SECRET_KEY": "bench-" * 10,
             "CREDENTIAL_KEYS": generate_key(),
             "PRIVATE_NETWORKS": "127.0.0.0/8",
             "LOG_LEVEL": "ERROR",
+            **more,
         }
         self.manage("migrate", "--verbosity", "0")
-        return self
 
     def __exit__(self, *error: object) -> None:
         self.server.stop()
@@ -68,3 +73,20 @@ class Instance:
     def enter_django(self) -> None:
         """From here on this process itself is the installation (for measurements inside a process)."""
         os.environ.update(self.environment, DJANGO_SETTINGS_MODULE="crm_mail.settings", ALLOWED_HOSTS="testserver")
+
+
+class Embedded(Instance):
+    """An installation as a newcomer has it: SQLite in its data folder, no servers."""
+
+    def __enter__(self) -> Self:
+        self._prepare()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def rows(self, statement: str) -> list[tuple[Any, ...]]:
+        """The rows of a query."""
+        (path,) = self.folder.glob("*.sqlite3")
+        with closing(sqlite3.connect(path)) as connection:
+            return connection.execute(statement).fetchall()

@@ -4,8 +4,9 @@ its source."""
 from __future__ import annotations
 
 import time
+from datetime import UTC, datetime
 
-from bench.instance import Instance
+from bench.instance import Embedded, Instance
 from bench.mailbox import FEW, OURS, SLOW, THEIRS, Filled, connect, filled
 from bench.mails import people
 from bench.mbsync import Mbsync
@@ -38,11 +39,13 @@ def run(count: int) -> bool:
         )
         first = (newest[0][0] - began).total_seconds()
         wrong = check(instance, there, report)
+        embedded = _embedded(there, wrong)
     rows = [
         ("mbsync, Maildir", theirs, count / theirs, 1.0),
         *((name, took, brought / took, brought / took * theirs / count) for name, took, brought in slow),
         ("readable, threaded, linked", readable, count / readable, theirs / readable),
         ("text-searchable too", searchable, count / searchable, theirs / searchable),
+        ("the same on SQLite, readable", embedded, count / embedded, theirs / embedded),
     ]
     print(table("First download", ("", "seconds", "messages/s", "× mbsync"), rows))  # noqa: T201
     print(f"\nOf these {searchable - report['seconds']:.1f} s are the start and end of the process.")  # noqa: T201
@@ -61,6 +64,17 @@ def _slow_peers(instance: Instance, there: Filled) -> list[tuple[str, float, int
         if brought != min(FEW, len(there.made)):
             raise RuntimeError(f"{name} brought {brought}")
     return [(f"{name}, {brought} mails", took, brought) for name, took, brought in found]
+
+
+def _embedded(there: Filled, wrong: list[str]) -> float:
+    """Seconds until all is readable in a newcomer's installation; adds to `wrong` what differs there."""
+    with Embedded() as instance:
+        connect(instance, there)
+        began = datetime.now(UTC)
+        report = instance.manage_json("sync_account", OURS)
+        wrong += [f"SQLite: {one}" for one in check(instance, there, report)]
+        (last,) = instance.rows("SELECT max(created_at) FROM mail_message")[0]
+        return (datetime.fromisoformat(last).replace(tzinfo=UTC) - began).total_seconds()
 
 
 def check(instance: Instance, there: Filled, report: dict[str, int]) -> list[str]:
