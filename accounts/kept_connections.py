@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from django.db import Error, connection
+from django.db import Error, close_old_connections, connection
 from django.db.models import Exists, OuterRef
 from django.db.models.functions import Now
 
@@ -38,9 +39,10 @@ class Kept:
     since: float = field(default_factory=time.monotonic)
 
     def close(self) -> None:
-        """Say goodbye and give the place in the budget back."""
+        """Say goodbye and give the place in the budget back (which runs out by itself where the database is away)."""
         self.driver.close()
-        ConnectionSlot.objects.filter(pk=self.slot.pk).delete()
+        with suppress(Error):
+            ConnectionSlot.objects.filter(pk=self.slot.pk).delete()
 
 
 _kept: dict[int, Kept] = {}  # by email account
@@ -123,10 +125,8 @@ def _close_old() -> None:
     try:
         while not _ending.wait(LOOK_EVERY):
             for one in _taken_out(older_than=IDLE_SECONDS):
-                try:
-                    one.close()
-                except Error:  # the database is away: its slot runs out by itself
-                    connection.close()
+                one.close()
+            close_old_connections()
     finally:
         connection.close()
 

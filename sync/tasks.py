@@ -16,8 +16,15 @@ log = structlog.get_logger(__name__)
 @shared_task
 def sync_email_account(email_account_id: int) -> None:
     """One run over a mailbox in the lane that is its own; rings again while work is left. Most times nothing happened."""
-    if glance.nothing_happened(email_account_id):
-        return
+    try:
+        if not glance.nothing_happened(email_account_id):
+            _run_in_lane(email_account_id)
+    except (OperationalError, InterfaceError) as error:  # the database went away under it
+        log.warning("run_cut_short", email_account=email_account_id, error=type(error).__name__)
+        schedule.go_on_later(email_account_id)
+
+
+def _run_in_lane(email_account_id: int) -> None:
     with lanes.place(email_account_id) as lane:
         if lane is not lanes.Lane.FULL:
             _run(email_account_id, lane)
@@ -35,10 +42,6 @@ def _run(email_account_id: int, lane: lanes.Lane) -> None:
         )
     except DriverError:
         return  # noted in the row; the tick rings when it is due
-    except (OperationalError, InterfaceError) as error:  # the database went away under it
-        log.warning("run_cut_short", email_account=email_account_id, error=type(error).__name__)
-        schedule.go_on_later(email_account_id)
-        return
     if not complete and not is_alone and schedule.has_work(email_account_id):
         transaction.on_commit(lambda: _ring(email_account_id))
     elif complete and attachments.is_wanted(email_account_id):

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 
 import pytest
-from django.db import connection
+from django.db import OperationalError, connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
@@ -15,7 +15,7 @@ from accounts.models import AccountState, EmailAccount
 from drivers.errors import ServerUnreachable
 from mail.changes import set_read
 from mail.models import Folder, Message
-from sync import tasks
+from sync import glance, schedule, tasks
 from sync.glance import nothing_happened
 from sync.models import Pace
 from tests.sync.conftest import World
@@ -159,3 +159,21 @@ def test_a_server_that_is_away_is_a_failure_all_the_same(read: World) -> None:
     read.server.fail_next = [ServerUnreachable("reset", kind="dropped") for _ in range(9)]
     assert not read.sync()
     assert read.account.failures == 1
+
+
+def test_a_database_that_goes_away_during_a_look_ends_it_in_good_order(
+    read: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: object) -> None:
+        raise OperationalError("the database is restarting")
+
+    before = timezone.now()
+    with monkeypatch.context() as patch:
+        patch.setattr(glance, "_is_quiet", away)
+        tasks.sync_email_account(read.account.pk)
+    read.account.refresh_from_db()
+    assert read.account.next_sync_at is not None
+    assert before < read.account.next_sync_at <= timezone.now() + schedule.BROKEN
+    read.deliver(1, start=81)
+    tasks.sync_email_account(read.account.pk)
+    assert "Mail 81" in read.subjects()
