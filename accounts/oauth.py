@@ -164,8 +164,11 @@ def application_only(setup: MailboxSetup) -> OAuthApplication | None:
     if setup.provider is None or not setup.user.may_manage_servers:
         return None
     rows = OAuthApplication.objects.filter(is_enabled=True, is_app_only=True, kind=setup.provider.oauth_kind)
-    domain = domain_of(setup.address)
-    return next((row for row in rows if domain in row.domain_list), None)
+    domain, places = (
+        domain_of(setup.address),
+        (None, setup.provider.pk),
+    )  # its token goes to no other provider's servers
+    return next((row for row in rows if domain in row.domain_list and row.provider_id in places), None)
 
 
 def last_attempt(setup: MailboxSetup) -> SignInAttempt | None:

@@ -13,8 +13,10 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from accounts.oauth_revoke import PAGES
+from accounts.setup_errors import explain
 from notifications.models import Kind, Notification
 from panel.outgoing import troubles
+from panel.services.account_state import OTHERS_MEND
 from panel.templatetags.panel import day_label
 from providers.deadlines import DEADLINES
 
@@ -88,6 +90,9 @@ def _sign_in_again(row: Notification) -> Notice:
 
 def _sync_trouble(row: Notification) -> Notice:
     detail = str(row.data.get("problem") or _("Its server does not answer. Nothing was lost; we keep trying."))
+    if row.data.get("error") in OTHERS_MEND:
+        told = explain(str(row.data["error"]), provider=row.email_account.provider if row.email_account else None)
+        detail = f"{told.title} {told.mend} {_('Nothing was lost; we keep trying.')}"
     return Notice(
         row, "circle-alert", _address(row), _("has stopped receiving."), detail, "danger",
         href=_url("email_account", row.email_account_id), action=_("Look"),
@@ -196,8 +201,7 @@ def _application(row: Notification, words: dict[str, str]) -> Notice:
 def _left(row: Notification, words: dict[str, str]) -> Notice:
     """A disconnected mailbox whose sign-in the service never took back."""
     detail = _(
-        "Its service did not answer for a week, so we have forgotten the sign-in without taking it back. On your account"
-        " page there, remove this program from the applications that may read your mail."
+        "Its service did not answer for a week. Remove this program on your account page there, among the applications."
     )
     page = PAGES.get(str(row.data.get("link", "")), "")
     title = _("is disconnected here, but its sign-in may still be listed.")

@@ -15,6 +15,7 @@ from accounts.setup_errors import explain
 from mail.models import Copy, CopyState
 
 TOLD_AFTER = 3  # failures in a row before a person is bothered
+OTHERS_MEND = ("permission", "oauth_application")  # whom to ask is said: there is no button for it
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +81,22 @@ def state_line(account: EmailAccount, pending: int = 0) -> StateLine:
     return StateLine("ok", "circle-check", _("Up to date"), account.last_sync_at)
 
 
+def _told_as(account: EmailAccount) -> str:
+    """The kind to explain: a server that refused the sign-in refused the password, or the token of a person."""
+    kind = account.last_error_kind or "password"
+    if kind != "sign_in":
+        return kind
+    return (
+        "oauth_refused" if getattr(account, "credential", None) and account.credential.kind == "oauth2" else "password"
+    )
+
+
 def trouble_of(account: EmailAccount, host: str = "") -> Trouble | None:
     """What is wrong and how to mend it; None while all is well or trouble is young and mends itself."""
     needs_sign_in = account.state == AccountState.NEEDS_SIGN_IN
     if not needs_sign_in and not (account.state == AccountState.ACTIVE and account.failures):
         return None
-    kind = account.last_error_kind or "password"
+    kind = _told_as(account)
     told = explain(kind, provider=account.provider, host=host)
     name = account.provider.name if account.provider else host
     title = _("%(name)s no longer accepts the password.") % {"name": name} if kind == "password" else told.title
@@ -93,7 +104,7 @@ def trouble_of(account: EmailAccount, host: str = "") -> Trouble | None:
     why = refused % {"count": account.failures}
     return Trouble(
         title=title,
-        meaning=_("Nothing was lost: new mail waits on the server."),
+        meaning=f"{_('Nothing was lost: new mail waits on the server.')} {told.mend if kind in OTHERS_MEND else ''}".strip(),
         why=why,
         action="sign_in" if needs_sign_in else "sync",
         link=told.link,

@@ -11,13 +11,14 @@ from django.utils import timezone
 from accounts.models import AccountState, Credential, EmailAccount, MailboxSetup, OAuthGrant, User
 from accounts.tokens import keep_tokens
 from accounts.vault import move_candidate, store_secret
-from drivers.errors import ServerUnreachable
+from drivers.errors import AuthenticationFailed, PermissionMissing, ServerUnreachable
 from drivers.oauth.errors import ApplicationRefused, SignInRevoked
 from drivers.oauth.flow import Tokens
 from notifications import radar
 from notifications.models import Kind, Notification
 from notifications.services import dismiss
 from panel.notices import notices_of
+from panel.services.account_state import trouble_of
 from providers.models import OAuthApplication
 from sync.outcome import failed
 from tests.factories import EmailAccountFactory, EmailAccountServerFactory, ProviderFactory, UserFactory
@@ -155,3 +156,27 @@ def test_day_by_day_each_is_told_what_they_can_mend_thirty_seven_and_one_days_be
         ("2027-03-25", seller, "date microsoft-ews"),
         ("2027-03-31", seller, "date microsoft-ews"),
     ]
+
+
+def test_trouble_with_a_sign_in_is_told_as_what_it_is() -> None:
+    """A refused token is no refused password, and what others must mend says whom to ask."""
+    account = connected()
+    for error, kind, words in (
+        (AuthenticationFailed("no"), Kind.SIGN_IN_AGAIN, "does not open this mailbox to you"),
+        (PermissionMissing("no"), Kind.SYNC_TROUBLE, "Ask whoever runs the mailbox to allow it."),
+        (ApplicationRefused("no"), Kind.SYNC_TROUBLE, "An administrator mends it"),
+    ):
+        Notification.objects.all().delete()
+        EmailAccount.objects.update(state=AccountState.ACTIVE, failures=0)
+        for _each in range(4):
+            account.refresh_from_db()
+            failed(account, error)
+        account.refresh_from_db()
+        trouble = trouble_of(account, "mail.example")
+        assert trouble is not None and words in f"{trouble.title} {trouble.meaning}"
+        notice = notices_of([Notification.objects.get()])[0]
+        assert notice.row.kind == kind and (kind == Kind.SIGN_IN_AGAIN or words in notice.detail)
+    Credential.objects.update(kind="password")
+    EmailAccount.objects.update(last_error_kind="sign_in")
+    trouble = trouble_of(EmailAccount.objects.get(), "mail.example")
+    assert trouble is not None and "no longer accepts the password" in trouble.title

@@ -91,7 +91,10 @@ def test_application_only_access_is_for_managers_and_named_domains(service: Fake
     application(is_app_only=True, domains="elsewhere.example", key="a")
     with pytest.raises(PermissionDenied):
         oauth.sign_in_as_application(run(manager, at))
-    application(is_app_only=True, domains="nordlys.example", key="b")
+    application(is_app_only=True, domains="nordlys.example", key="c", provider=provider())
+    with pytest.raises(PermissionDenied):
+        oauth.sign_in_as_application(run(manager, at))  # it is another provider's
+    application(is_app_only=True, domains="nordlys.example", key="b", provider=at)
     with pytest.raises(PermissionDenied):
         oauth.sign_in_as_application(run(UserFactory(), at))
     setup = run(manager, at)
