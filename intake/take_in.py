@@ -14,6 +14,7 @@ from django.db import DataError, IntegrityError, transaction
 
 from accounts.models import EmailAccount
 from base.addresses import domain_of, normalise_address
+from base.persistence import do_not_wait_for_the_disk
 from drivers.types import RemoteMessage
 from intake.quarantine import park
 from linking.services import link_messages
@@ -148,6 +149,7 @@ def _incoming(mailbox: Mailbox, one: Fetched, parsed: ParsedMessage) -> Incoming
 
 @transaction.atomic
 def _store(mailbox: Mailbox, items: Sequence[Incoming], check: Callable[[], None]) -> tuple[tuple[int, ...], int]:
+    do_not_wait_for_the_disk()  # lost with the copies' states: they are pending again
     account = lock_mailbox(mailbox.email_account.pk)
     check()
     pending = _still_pending(items)

@@ -18,6 +18,7 @@ from django.db.models.expressions import RawSQL
 from django.utils import timezone
 
 from accounts.models import EmailAccount
+from base.persistence import do_not_wait_for_the_disk
 from mail.models import Copy, CopyState, Folder, Message, MessageContent, Part
 from mail.search_document import ATTACHMENT, Searchable, bare_document, document
 from mail.search_engine import Ask, Engine, Entry, Position
@@ -70,6 +71,7 @@ def remove(message_ids: Iterable[int]) -> None:
 def _index_slice(ids: Sequence[int], *, is_last_try: bool = False) -> int:
     try:
         with transaction.atomic():
+            do_not_wait_for_the_disk()
             rows = Message.objects.filter(pk__in=ids).select_for_update(of=("self",), skip_locked=True, no_key=True)
             messages = list(rows.only("pk", "email_account_id", "subject", "received_at", "has_attachments"))
             if messages:

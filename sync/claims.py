@@ -13,6 +13,7 @@ from django.db import connection, transaction
 from django.db.models import F, Q
 from django.db.models.functions import Now
 
+from base.persistence import do_not_wait_for_the_disk
 from base.process import is_dead
 from mail.models import Copy, CopyState
 from sync import pace
@@ -36,6 +37,7 @@ def _allowed(email_account_id: int):  # type: ignore[no-untyped-def]  # noqa: AN
 @transaction.atomic
 def claim(email_account_id: int, holder: str, limit: int) -> list[Copy]:
     """The newest unclaimed pending copies, now ours; at most `limit`."""
+    do_not_wait_for_the_disk()
     allowed = pace.allowance(email_account_id)
     rows = _open(email_account_id).filter(FREE, allowed.allows).order_by(F("received_at").desc(nulls_last=True), "-uid")
     if connection.features.has_select_for_update_skip_locked:

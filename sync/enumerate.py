@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from accounts.models import EmailAccount
 from base.bulk import insert_rows
+from base.persistence import do_not_wait_for_the_disk
 from drivers.base import MailboxDriver
 from drivers.errors import CursorInvalid
 from drivers.types import FolderChanges, RemoteCopy
@@ -50,6 +51,7 @@ def enumerate_page(email_account: EmailAccount, driver: MailboxDriver, folder: F
 @transaction.atomic
 def record(email_account: EmailAccount, folder: Folder, changes: FolderChanges, held: Held) -> None:
     """Write a page: new copies as pending, flags, what is missing, counts, and last the cursor."""
+    do_not_wait_for_the_disk()  # the cursor is lost with the rows
     held.check()
     if folder.epoch != changes.epoch and folder.copies.exclude(epoch=changes.epoch).exists():
         retire_epoch(folder, changes.epoch)
