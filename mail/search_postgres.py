@@ -7,7 +7,6 @@ the newest rows; everything else by GIN, which reads no vector but for phrases, 
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -23,6 +22,7 @@ DAY = 86_400  # seconds
 SPANS = (14 * DAY, 70 * DAY, 350 * DAY)  # GIN looks through the newest one or two of each before it takes all
 MAX_POSITION = 16_383  # PostgreSQL counts no further; words beyond it have no place in a phrase
 MAX_PLACES = 255  # of one word
+_PLACES = tuple(map(str, range(1, MAX_POSITION + 1)))
 
 CREATE = (
     """
@@ -165,10 +165,13 @@ def span_marks(moment: datetime) -> str:
 
 def vector_text(words: Sequence[str]) -> str:
     """Return the words as a tsvector literal, with their places."""
-    places: defaultdict[str, list[int]] = defaultdict(list)
-    for place, word in enumerate(words[:MAX_POSITION], 1):
-        places[word].append(place)
-    texts = [f"{_quoted(word)}:{','.join(map(str, known[:MAX_PLACES]))}" for word, known in places.items()]
+    places: dict[str, list[str]] = {}
+    for word, place in zip(words, _PLACES, strict=False):
+        if word in places:
+            places[word].append(place)
+        else:
+            places[word] = [place]
+    texts = [f"{_quoted(word)}:{','.join(known[:MAX_PLACES])}" for word, known in places.items()]
     texts += [_quoted(word) for word in set(words[MAX_POSITION:]) - places.keys()]
     return " ".join(texts)
 

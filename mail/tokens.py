@@ -63,7 +63,8 @@ def search_tokens(text: str, limit: int = MAX_TOKENS) -> list[str]:
     folded = fold(text[:MAX_TEXT])
     if folded.isascii():
         found = _ASCII_WORD.findall(folded)[:limit]
-        return found if len(folded) <= MAX_TOKEN else [word[:MAX_TOKEN] for word in found]
+        is_short = len(folded) <= MAX_TOKEN or max(map(len, found), default=0) <= MAX_TOKEN
+        return found if is_short else [word[:MAX_TOKEN] for word in found]
     tokens: list[str] = []
     for word in _WORD.findall(folded):
         if word.isascii() or not _IS_TIGHT.match(word):
