@@ -71,25 +71,20 @@ def _claim(check_id: int) -> datetime | None:
 
 
 def run_check(check_id: int) -> None:
-    """Connect, secure, sign in (and read the folders when receiving), then write the result and settle the run."""
-    started_at = _claim(check_id)
+    """Connect, secure, sign in (and read the folders when receiving), then write the result and settle the run.
+
+    Where one server does both, sending is tried after receiving: a wrong password is one failed sign-in there.
+    """
     check = SetupCheck.objects.filter(pk=check_id).select_related("setup__provider").first()
-    if started_at is None or check is None:
+    before = _receiving_beside(check) if check is not None else None
+    if check is None or (before is not None and before.state in (CheckState.WAITING, CheckState.RUNNING)):
+        return
+    started_at = _claim(check_id)
+    if started_at is None:
         return
     begun = time.monotonic()
-    try:
-        report = _report(check)
-        result: dict[str, Any] = {"state": CheckState.OK, "error_kind": "", "server_said": "", "detail": _facts(report)}
-    except DriverError as error:
-        kind = "no_password" if isinstance(error, _NoPassword) else kind_of(error)
-        if kind == "password" and Credential.objects.filter(setup=check.setup, kind="oauth2").exists():
-            kind = "oauth_refused"
-        result = {
-            "state": CheckState.FAILED,
-            "error_kind": kind,
-            "server_said": clean_line(error.server_said, 500),
-            "detail": detail_of(error),
-        }
+    is_told = before is not None and before.state == CheckState.FAILED and before.error_kind == "password"
+    result = _as_before(before) if before is not None and is_told else _result(check)
     result["seconds"] = round(time.monotonic() - begun, 2)
     mine = SetupCheck.objects.filter(pk=check_id, state=CheckState.RUNNING, started_at=started_at)
     if not mine.update(**result):
@@ -97,6 +92,38 @@ def run_check(check_id: int) -> None:
     if check.kind == CheckKind.RECEIVE:
         _write_folders(check.setup, result)
     settle(check.setup_id)
+    if check.kind == CheckKind.RECEIVE and _server_of(check).sends:
+        for pk in SetupCheck.objects.filter(setup=check.setup, kind=CheckKind.SEND).values_list("pk", flat=True):
+            run_check(pk)
+
+
+def _receiving_beside(check: SetupCheck) -> SetupCheck | None:
+    """The receiving check by the same server, for a sending one."""
+    if check.kind != CheckKind.SEND or not _server_of(check).receives:
+        return None
+    return SetupCheck.objects.filter(setup=check.setup, kind=CheckKind.RECEIVE).first()
+
+
+def _as_before(check: SetupCheck) -> dict[str, Any]:
+    names = ("state", "error_kind", "server_said", "detail")
+    return {name: getattr(check, name) for name in names}
+
+
+def _result(check: SetupCheck) -> dict[str, Any]:
+    """Try it; the columns of its row."""
+    try:
+        report = _report(check)
+        return {"state": CheckState.OK, "error_kind": "", "server_said": "", "detail": _facts(report)}
+    except DriverError as error:
+        kind = "no_password" if isinstance(error, _NoPassword) else kind_of(error)
+        if kind == "password" and Credential.objects.filter(setup=check.setup, kind="oauth2").exists():
+            kind = "oauth_refused"
+        return {
+            "state": CheckState.FAILED,
+            "error_kind": kind,
+            "server_said": clean_line(error.server_said, 500),
+            "detail": detail_of(error),
+        }
 
 
 def _server_of(check: SetupCheck) -> ChosenServer:
