@@ -1,4 +1,4 @@
-"""Each request speaks the user's time zone."""
+"""Each request speaks the user's time zone, and its view has room on the stack."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from collections.abc import Callable
 
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
+
+from base.stack import with_room
 
 
 class PreferencesMiddleware:
@@ -21,4 +23,4 @@ class PreferencesMiddleware:
             timezone.activate(zoneinfo.ZoneInfo(name))
         except (zoneinfo.ZoneInfoNotFoundError, ValueError):
             timezone.deactivate()
-        return self.get_response(request)
+        return with_room(self.get_response, request)  # the last middleware: below it are the view and its templates
