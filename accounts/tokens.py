@@ -165,8 +165,8 @@ def _renew(grant: OAuthGrant, mark: str) -> str:
     """The claim's holder asks the service; whatever comes of it is written under the lock."""
     try:
         application = OAuthApplication.objects.filter(pk=grant.application_id or uuid.uuid4()).first()
-        if application is None:
-            raise ApplicationRefused("The application that signed in is gone.")
+        if application is None:  # its refresh tokens went with it: another application needs another sign-in
+            raise SignInRevoked("The application that signed in is gone.")
         secret, service = _open(grant.credential_id), service_of(application)
         if grant.is_app_only:
             tokens = service.for_application()

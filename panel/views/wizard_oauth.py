@@ -43,7 +43,8 @@ def leave(request: HttpRequest, setup_id: UUID) -> HttpResponse:
         return redirect(_sign_in_page(setup, word))
     except DriverError as error:
         return redirect(_sign_in_page(setup, oauth.problem_of(error)))
-    return render(request, "accounts/wizard/leave.html", {"setup": setup, "url": url})
+    address = "" if choose else oauth.present_identity(setup) or setup.address
+    return render(request, "accounts/wizard/leave.html", {"setup": setup, "url": url, "address": address})
 
 
 @sensitive_variables("answer")

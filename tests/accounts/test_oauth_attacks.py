@@ -174,6 +174,17 @@ def test_a_rotated_token_and_the_state_of_its_grant_are_written_together_or_not_
     assert OAuthGrant.objects.get().generation == 1
 
 
+def test_an_application_that_was_deleted_leaves_mailboxes_that_ask_for_a_new_sign_in(
+    setup: MailboxSetup, service: FakeService
+) -> None:
+    credential = connected(OAuthApplication.objects.get())
+    OAuthApplication.objects.all().delete()
+    for _each in range(3):
+        with pytest.raises(SignInRevoked):
+            access_token(credential)
+    assert OAuthGrant.objects.get().failures == 1
+
+
 @pytest.mark.parametrize("error", [SignInRevoked("over"), ConsentRefused("no"), ScopeMissing("narrow")])
 def test_an_application_that_is_refused_asks_no_person(
     setup: MailboxSetup, service: FakeService, error: Exception

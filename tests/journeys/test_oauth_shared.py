@@ -13,11 +13,12 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from accounts.models import AccountState, Credential, EmailAccount, MailboxSetup, OAuthGrant, User
+from accounts.models import AccountState, Credential, EmailAccount, GrantToRevoke, MailboxSetup, OAuthGrant, User
 from accounts.services import answer_download
 from drivers.errors import AuthenticationFailed, DriverError, PermissionMissing
 from drivers.imap.driver import ImapDriver
-from drivers.oauth.errors import ApplicationRefused
+from drivers.oauth.errors import ApplicationRefused, SignInRevoked
+from drivers.oauth.wire import post_form
 from drivers.types import AuthKind, Login, Security
 from mail.models import Message
 from notifications import radar
@@ -167,6 +168,25 @@ def _the_right_is_taken_back(tenant: Tenant, client: Client, account: EmailAccou
     account.refresh_from_db()
     assert account.state == AccountState.ACTIVE
     mail_goes_in_and_out(tenant, account, "signed in again")
+    _the_sign_in_is_ended_at_the_service(tenant, client, account)
+
+
+def _the_sign_in_is_ended_at_the_service(tenant: Tenant, client: Client, account: EmailAccount) -> None:
+    """By the person or their administrator there: asked once, told once; a disconnect then forgets what is left."""
+    application, token = OAuthApplication.objects.get(), secrets_of(account)["refresh"]
+    form = {"token": token, "client_id": application.client_id, "client_secret": f"{application.client_id}-secret-6c1f"}
+    door = tenant.oidc.application("microsoft").door
+    post_form(f"{tenant.oidc.issuer('microsoft')}/tenant-1/v2.0/token/revocation", form, door)
+    OAuthGrant.objects.update(expires_at=timezone.now())
+    with pytest.raises(SignInRevoked):
+        pipeline.run_once(account.pk)
+    for _each in range(3):
+        pipeline.run_once(account.pk)  # it rests until the person has signed in again
+    account.refresh_from_db()
+    assert account.state == AccountState.NEEDS_SIGN_IN and OAuthGrant.objects.get().failures == 1
+    assert Notification.objects.filter(kind=Kind.SIGN_IN_AGAIN, closed_at=None).count() == 1
+    client.post(f"/settings/email-accounts/{account.pk}/remove/", {"act": "keep"})
+    assert not Credential.objects.exists() and not GrantToRevoke.objects.exists()
 
 
 def test_a_person_without_the_right_opens_nothing_by_any_way(tenant: Tenant, client: Client, doorbell: Any) -> None:
