@@ -1,7 +1,7 @@
 """`script/bench panel`: server time and queries of the pages that people open most, on PostgreSQL.
 
 Each page is asked for with forty different addresses, after some to warm up. Wall time is what a person waits for; on a
-machine with other work, the processor time of this process and the time spent waiting for the database say more.
+machine with other work, the fastest of the forty (least) and the processor time of this process say more.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from bench.table import median, share, table
 
 TIMES = 40  # requests of a page, each for another address
 WARM = 4
-OPTIONAL = 2  # queries for parts that one page has and another has not; more would grow with what is shown
+OPTIONAL = 3  # queries for parts that one page has and another has not; more would grow with what is shown
 SEARCHED = 12  # search asks the index for the newest mail first, then in up to four wider steps of three statements
 PAGE_GOAL, SEARCH_GOAL = 50, 200  # ms
 HTMX = {"HX-Request": "true"}
-COLUMNS = ("", "p50 ms", "p95 ms", "CPU ms", "database ms", "queries", "goal ms", "")
+COLUMNS = ("", "least ms", "p50 ms", "p95 ms", "CPU ms", "database ms", "queries", "goal ms", "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class Spent:
         """What the table says of it."""
         few, many = min(self.queries), max(self.queries)
         kept = share(self.wall, 0.95) * 1000 <= goal
-        times = (median(self.wall), share(self.wall, 0.95), median(self.cpu), median(self.database))
+        times = (min(self.wall), median(self.wall), share(self.wall, 0.95), median(self.cpu), median(self.database))
         said = str(few) if few == many else f"{few}–{many}"
         return (name, *(one * 1000 for one in times), said, goal, "kept" if kept else "MISSED")
 
@@ -86,7 +86,9 @@ def measure(instance: Instance, count: int) -> bool:
             rows.append(spent.row(f"{page.name}, {who}", page.goal))
     print(table(f"Server time of a page at {count:,} messages", COLUMNS, rows))  # noqa: T201
     print("\nQueries are constant." if is_constant else "\nQUERIES DEPEND ON WHAT IS SHOWN.")  # noqa: T201
-    print("Every goal is kept." if is_fast else "A GOAL IS MISSED (p95; on a busy machine look at CPU and database).")  # noqa: T201
+    print(
+        "Every goal is kept." if is_fast else "A GOAL IS MISSED (p95; on a busy machine look at the least and at CPU)."
+    )  # noqa: T201
     return is_constant and is_fast
 
 
@@ -104,7 +106,7 @@ def _pages(instance: Instance, login: str, count: int) -> list[Page]:
         "SELECT id, (extract(epoch FROM last_received_at) * 1000000)::bigint, message_count FROM mail_thread"  # noqa: S608
         f" WHERE message_count > 0 {mine} ORDER BY id"
     )
-    chosen = [chance.choice(threads) for _ in range(TIMES)]
+    chosen = [chance.choice(threads[len(threads) // 10 :]) for _ in range(TIMES)]  # with a page of older ones below
     after = [f"after={at}.{pk}" for pk, at, _count in chosen]
     contacts = [f"/contacts/{row[0]}/" for row in instance.rows(f"SELECT id FROM contacts_contact LIMIT {TIMES}")]  # noqa: S608
     opened = [f"/threads/{pk}/" for pk, _at, _count in chosen]
@@ -119,6 +121,7 @@ def _pages(instance: Instance, login: str, count: int) -> list[Page]:
             "search, a word in 30 %",
             ["/search/?q=common", *(f"/search/?q=common&{one}" for one in after[1:])],
             SEARCH_GOAL,
+            SEARCHED,
         ),
         Page("search, a word in all", [f"/search/?q=lamp&{one}" for one in after], SEARCH_GOAL, SEARCHED),
         Page("search, a rare word", [f"/search/?q={977 - number}" for number in range(TIMES)], SEARCH_GOAL, SEARCHED),

@@ -68,7 +68,7 @@ def _statements(count: int) -> list[str]:
         "INSERT INTO contacts_contactaddress (contact_id, address, position)"
         " SELECT id, 'ida' || id || '@customer.example', 0 FROM contacts_contact",
         _folders(),
-        _insert("mail_thread", _thread_values(count), f"generate_series(1, {count} * 2 / {THREAD + 1} + 2) AS t"),
+        _insert("mail_thread", _thread_values(count), f"generate_series(1, {_threads(count)}) AS t"),
         _insert("mail_message", _message_values(thread, account, at), series),
         *_references(thread, account, series),
         'INSERT INTO mail_messagecontent (message_id, text, html, header_block, in_reply_to, "references", recipients,'
@@ -114,6 +114,12 @@ def _folders() -> str:
         " last_error) SELECT id, 'INBOX', '[\"INBOX\"]', 'inbox', true, false, true, 1, '' FROM accounts_emailaccount"
         " ORDER BY id"
     )
+
+
+def _threads(count: int) -> int:
+    """How many threads that many messages are: one alone, then THREAD together, and so on."""
+    whole, rest = divmod(count, THREAD + 1)
+    return whole * 2 + min(rest, 2)
 
 
 def _thread_values(count: int) -> dict[str, str]:

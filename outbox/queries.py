@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import Any
 
 from django.db.models import Count, Q, QuerySet
@@ -30,10 +30,17 @@ def _visible(user: Any, seen: Sequence[int] | None) -> QuerySet[OutgoingMessage]
     return OutgoingMessage.objects.filter(Q(email_account__in=accounts) & (mine | ~gone))
 
 
-def begun(user: Any, seen: Sequence[int]) -> dict[str, int]:
-    """How many outgoing messages are in each state, of the person's drafts and of what has not (certainly) left."""
-    rows = _visible(user, seen).filter(state__in=(SendState.DRAFT, *OPEN))
-    return dict(rows.order_by().values_list("state").annotate(count=Count("pk")))
+def begun(user: Any, seen: Container[int]) -> dict[str, int]:
+    """How many outgoing messages are in each state: the person's drafts, and what has not (certainly) left.
+
+    `seen`: ids of the mailboxes that count, of those whose mail the person may see.
+    """
+    rows = OutgoingMessage.objects.filter(Q(state__in=OPEN) | Q(state=SendState.DRAFT, author=user)).order_by()
+    found: dict[str, int] = {}
+    for state, account_id, count in rows.values_list("state", "email_account_id").annotate(count=Count("pk")):
+        if account_id in seen:
+            found[state] = found.get(state, 0) + count
+    return found
 
 
 def senders(user: Any) -> QuerySet[EmailAccount]:
