@@ -79,7 +79,7 @@ def _add(email_account: EmailAccount, folder: Folder, epoch: int, added: Sequenc
     here.filter(is_out_of_scope=True).update(is_out_of_scope=False)
     here.filter(missing_since__isnull=False).update(missing_since=None)
     known = {key: (at, size) for key, at, size in here.values_list("remote_key", "received_at", "size")}
-    reused = [copy for copy in added if _is_another(known.get(copy.key), copy)]
+    reused = [copy for copy in added if copy.key in known and is_another(known[copy.key], copy)]
     if reused:
         free_keys(folder, epoch, [copy.key for copy in reused])
     fresh = [copy for copy in added if copy.key not in known] + reused
@@ -94,10 +94,13 @@ def _add(email_account: EmailAccount, folder: Folder, epoch: int, added: Sequenc
     return len(fresh)
 
 
-def _is_another(known: tuple[datetime | None, int | None] | None, copy: RemoteCopy) -> bool:
-    """A restored backup counts on from an older UIDNEXT: the same key means another message, of another time or size."""
-    pairs = zip(known or (), (copy.received_at, copy.size), strict=False)
-    return any(one is not None and other is not None and one != other for one, other in pairs)
+def is_another(known: tuple[datetime | None, int | None], copy: RemoteCopy) -> bool:
+    """A restored backup counts on from an older UIDNEXT: the same key means another message, of another time or size.
+
+    `known`: when it was received and its size, as we have them. Only numbers are given out again; other keys are not.
+    """
+    pairs = zip(known, (copy.received_at, copy.size), strict=True)
+    return copy.uid is not None and any(a is not None and b is not None and a != b for a, b in pairs)
 
 
 def _row(folder: Folder, epoch: int, copy: RemoteCopy, message_id: int | None) -> tuple[object, ...]:

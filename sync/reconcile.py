@@ -20,16 +20,18 @@ from mail.folders import followed
 from mail.models import Copy, CopyState, Folder
 from notifications.models import Kind
 from notifications.services import close, notify
-from sync.enumerate import enumerate_page
+from sync.enumerate import enumerate_page, is_another
 from sync.leases import Held
 
 log = structlog.get_logger(__name__)
 EVERY = timedelta(hours=24)
+NEWEST = 20  # copies looked at by their time and size
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """What a comparison found: ids without a row, rows without an id, stored rows without a message.
+    """What a comparison found: ids without a row, rows without an id, stored rows without a message, ids that name another
+    message than their row (of the newest).
 
     `unmended`: ids that have no row even after the folder was enumerated anew.
     """
@@ -38,9 +40,10 @@ class Difference:
     missing: int
     orphaned: int
     unmended: int = 0
+    reused: int = 0
 
     def __bool__(self) -> bool:
-        return bool(self.unknown or self.missing or self.orphaned)
+        return bool(self.unknown or self.missing or self.orphaned or self.reused)
 
 
 def folders_to_compare(email_account: EmailAccount, *, all_of_them: bool) -> list[Folder]:
@@ -56,14 +59,16 @@ def is_due(folder: Folder) -> bool:
 def compare(email_account: EmailAccount, driver: MailboxDriver, folder: Folder, held: Held) -> Difference:
     """Compare one folder and mend it; pending rows that appear are fetched by the caller. Raises drivers.errors."""
     listed = {copy.key for copy in driver.list_ids(folder.remote_id, since=email_account.since)}
+    reused = _reused(driver, folder)
     found = _note(folder, listed, held)
-    if found.unknown:
+    if found.unknown or reused:
         folder.cursor = None
         while enumerate_page(email_account, driver, folder, held):
             pass
         found = replace(found, unmended=len(listed - _known(folder)))
         folder.on_server = len(listed)
     Folder.objects.filter(pk=folder.pk).update(unmended=found.unmended, on_server=len(listed))
+    found = replace(found, reused=reused)
     if found:
         log.warning(
             "ledger_mended",
@@ -72,8 +77,20 @@ def compare(email_account: EmailAccount, driver: MailboxDriver, folder: Folder, 
             unknown=found.unknown,
             missing=found.missing,
             orphaned=found.orphaned,
+            reused=reused,
         )
     return found
+
+
+def _reused(driver: MailboxDriver, folder: Folder) -> int:
+    """How many of the newest numbers name other messages now: a backup was put back, and mail that came since took them."""
+    rows = Copy.objects.filter(folder=folder, epoch=folder.epoch, uid__isnull=False, missing_since__isnull=True)
+    newest = {
+        key: (at, size)
+        for key, at, size in rows.order_by("-uid").values_list("remote_key", "received_at", "size")[:NEWEST]
+    }
+    told = [one.copy for one in driver.fetch_headers(folder.remote_id, list(newest))] if newest else []
+    return sum(is_another(newest[copy.key], copy) for copy in told if copy.key in newest)
 
 
 def _known(folder: Folder) -> set[str]:

@@ -2,14 +2,15 @@
 
 The bookmark (JSON): `epoch` (UIDVALIDITY), `uidnext` up to which copies are known or pending, `modseq` up to which
 flags are known, `exists` messages then, `since` the window, `pending` ranges of UIDs still to enumerate (newest first),
-`digest` of all flags for servers without CONDSTORE. Invariants: every UID below `uidnext` was either given as added, is
-out of the window or lies in a pending range; a poll that finds nothing is one round trip.
+`digest` of all flags for servers without CONDSTORE, `witnesses`: the newest UIDs with what they named. Invariants: every
+UID below `uidnext` was either given as added, is out of the window or lies in a pending range; a poll that finds nothing
+is one round trip; a UID that names another message now is found out with the next change at the latest.
 """
 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Any
@@ -22,7 +23,10 @@ from drivers.imap.reading import number, read_copy, read_flags, read_items, word
 from drivers.imap.syntax import UID_MAX, expand_set, format_date, parse_tokens, uid_sets
 from drivers.types import Cursor, FolderChanges, RemoteCopy
 
+WITNESSES = 3  # copies that tell whether UIDs still name the messages that they named
 MAX_VANISHED = 200_000  # keys taken from a VANISHED answer; above it the folder is enumerated
+
+Witness = tuple[int, int, int]  # UID, INTERNALDATE (seconds since 1970), size
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +40,7 @@ class Bookmark:
     since: str = ""
     pending: tuple[tuple[int, int], ...] = ()
     digest: int | None = None
+    witnesses: tuple[Witness, ...] = ()
 
     @classmethod
     def read(cls, cursor: Cursor) -> Bookmark:
@@ -49,6 +54,7 @@ class Bookmark:
                 since=str(cursor.get("since", "")),
                 pending=tuple((int(low), int(high)) for low, high in cursor.get("pending", ())),
                 digest=cursor.get("digest"),
+                witnesses=tuple((int(uid), int(at), int(size)) for uid, at, size in cursor.get("witnesses", ())),
             )
         except (KeyError, TypeError, ValueError):
             raise errors.CursorInvalid("A bookmark of another kind.")
@@ -63,6 +69,7 @@ class Bookmark:
             "exists": self.exists,
             "since": self.since,
             "pending": [list(span) for span in self.pending],
+            "witnesses": [list(one) for one in self.witnesses],
         }
         if self.digest is not None:
             cursor["digest"] = self.digest
@@ -107,23 +114,29 @@ class ChangeReader:
             return self._first_look(look)
         mark = Bookmark.read(cursor)
         state = self._state(look, mark)
-        if state.modseq < mark.modseq:  # a rebuilt index counts anew: UIDs still hold, flags must be compared
-            mark = replace(mark, modseq=0)
         found = _Found()
         if _is_unchanged(mark, state, look):
             return _result(mark, found)
         self._desk.open(folder_id)
+        # A backup that was put back goes on from an older count, and mail that came since has taken UIDs that we know: all
+        # copies are told again. An index that was only rebuilt counts anew while the UIDs hold: flags are compared.
+        is_restored = self._names_others(mark)
+        if is_restored or state.modseq < mark.modseq:
+            mark = replace(mark, modseq=0, witnesses=() if is_restored else mark.witnesses)
         vanished_told = self._flag_changes(mark, state, found)
         same_window = mark.since == look.window
-        pending = mark.pending if same_window else ((1, state.uidnext - 1),)
+        goes_on = same_window and not is_restored
+        pending = mark.pending if goes_on else ((1, state.uidnext - 1),)
         expected = mark.exists
         if state.uidnext > mark.uidnext:
             expected += len(self._search(mark.uidnext, state.uidnext - 1, None))
-            if same_window:
+            if goes_on:
                 pending = ((mark.uidnext, state.uidnext - 1), *pending)
         none_lost = vanished_told or expected == state.exists
         digest = self._compare(look, mark, state, found, none_lost=none_lost)
-        mark = Bookmark(state.epoch, state.uidnext, state.modseq, state.exists, look.window, pending, digest)
+        mark = Bookmark(
+            state.epoch, state.uidnext, state.modseq, state.exists, look.window, pending, digest, mark.witnesses
+        )
         mark = self._enumerate(look, mark, found)
         if found.total is None and since is None:
             found.total = state.exists
@@ -183,7 +196,15 @@ class ChangeReader:
                 left[0] = (low, taken[0] - 1)
             else:
                 left.pop(0)
-        return replace(mark, pending=tuple(left))
+        newest = sorted({*mark.witnesses, *_witnesses(found.added)}, reverse=True)[:WITNESSES]
+        return replace(mark, pending=tuple(left), witnesses=tuple(newest))
+
+    def _names_others(self, mark: Bookmark) -> bool:
+        """Whether UIDs of the bookmark name other messages now; those that are gone say nothing."""
+        if not mark.witnesses:
+            return False
+        now = fetch_copies(self._connection, [uid for uid, _at, _size in mark.witnesses])
+        return not set(_witnesses(now.values())) <= set(mark.witnesses)
 
     def _ids(self, look: _Look, epoch: int, span: tuple[int, int]) -> list[int]:
         """UIDs of a pending range in the window, ascending; a page after the first is cut from what is known."""
@@ -270,6 +291,12 @@ class ChangeReader:
         for uid in sorted(flags):
             digest = zlib.crc32(f"{uid} {sorted(flags[uid])}".encode(), digest)
         return [RemoteCopy(key=str(uid), uid=uid, flags=flags[uid]) for uid in sorted(flags)], digest
+
+
+def _witnesses(copies: Iterable[RemoteCopy]) -> Iterator[Witness]:
+    for copy in copies:
+        if copy.uid is not None and copy.received_at is not None and copy.size is not None:
+            yield copy.uid, int(copy.received_at.timestamp()), copy.size
 
 
 def _result(mark: Bookmark, found: _Found) -> FolderChanges:
