@@ -174,15 +174,10 @@ def _renew(grant: OAuthGrant, mark: str) -> str:
             tokens = service.refresh(secret.refresh)
         else:
             raise SignInRevoked("The service gave no lasting sign-in.")
-    except (
-        ConsentRefused,
-        ScopeMissing,
-        SignInRevoked,
-    ) as error:  # it wants the person: a second factor, a new consent
-        kind = (
-            ApplicationRefused if grant.is_app_only else SignInRevoked
-        )  # ... or the administrator, where none signed in
-        return _note_failure(grant, mark, kind("The sign-in is over.", server_said=error.server_said))
+    except (ConsentRefused, ScopeMissing, SignInRevoked) as error:
+        # It wants the person (a second factor, a new consent), or the administrator where no person signed in.
+        over = ApplicationRefused if grant.is_app_only else SignInRevoked
+        return _note_failure(grant, mark, over("The sign-in is over.", server_said=error.server_said))
     except DriverError as error:
         return _note_failure(grant, mark, error)
     return _store(grant, mark, secret, tokens)

@@ -129,9 +129,10 @@ def test_a_mailbox_that_was_connected_again_meanwhile_keeps_its_sign_in_at_googl
 ) -> None:
     settings.PRIVATE_NETWORKS = ("127.0.0.0/8", "::1/128")
     owner = UserFactory()
-    account, _token = connect(service, "google", tmp_path, owner)
+    account, old = connect(service, "google", tmp_path, owner)
     client.force_login(owner)
     client.post(f"/settings/email-accounts/{account.pk}/remove/", FORGET)
     _again, fresh = connect(service, "google", tmp_path, owner)
     assert revoke_grants() == 1  # Google would end the new sign-in with the old one
     assert service.is_alive("google", fresh) and not GrantToRevoke.objects.exists()
+    assert service.is_alive("google", old)  # nothing was asked there
