@@ -17,6 +17,7 @@ from base.addresses import domain_of, normalise_address
 from base.persistence import do_not_wait_for_the_disk
 from drivers.types import RemoteMessage
 from intake.quarantine import park
+from intake.reports import filter_out, is_no_mail
 from linking.services import link_messages
 from mail.authentication import sender_verdict
 from mail.changes import apply_server_flags
@@ -123,6 +124,9 @@ def _parse(mailbox: Mailbox, slice_: Sequence[Fetched]) -> tuple[list[Incoming],
         except Unreadable as error:
             park(one.copy, one.remote.raw, error.reason)
             parked += 1
+            continue
+        if is_no_mail(mailbox.email_account, one.remote):
+            filter_out(one.copy)
             continue
         items.append(_incoming(mailbox, one, parsed))
     return items, parked

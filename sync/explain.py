@@ -6,7 +6,7 @@ Reads only, but for `import_anyway`, which takes one message in whatever the per
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from django.utils import timezone
@@ -120,7 +120,8 @@ def import_anyway(email_account: EmailAccount, folder: Folder, remote_key: str) 
             state=CopyState.PENDING, reason="", attempts=0, missing_since=None, claimed_by="", claimed_until=None
         )
         copy.refresh_from_db()
-        take_in(describe_mailbox(email_account), [Fetched(copy, remote)])
+        wanted = replace(remote, copy=replace(remote.copy, is_report=False))  # somebody asks for it: it is mail
+        take_in(describe_mailbox(email_account), [Fetched(copy, wanted)])
     copy.refresh_from_db()
     return copy.message
 

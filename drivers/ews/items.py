@@ -47,6 +47,12 @@ def is_mail(item_class: str) -> bool:
     return not folded or folded in ("ipm.note", "ipm") or folded.startswith(("ipm.note.", "ipm.post"))
 
 
+def is_report(item_class: str) -> bool:
+    """What Exchange makes of a delivery failure that comes back; receipts are no mail at all."""
+    folded = item_class.lower()
+    return folded.startswith("report.ipm.note") and folded.endswith(".ndr")
+
+
 def id_of(found: Element) -> str:
     """The ItemId, "" where there is none."""
     for child in found.iterchildren("{*}ItemId"):
@@ -86,10 +92,12 @@ def flags_of(found: Element) -> frozenset[str]:
 def copy_of(found: Element) -> RemoteCopy:
     """The copy that an item is."""
     moment = received_at(found)
+    kind = text_at(found, "ItemClass")
     return RemoteCopy(
         key=id_of(found),
         received_at=moment.replace(microsecond=0) if moment is not None else None,
         size=number_at(found, "Size"),
         flags=flags_of(found),
-        is_mail=is_mail(text_at(found, "ItemClass")) and local_name(found) not in OTHER_KINDS,
+        is_mail=(is_mail(kind) or is_report(kind)) and local_name(found) not in OTHER_KINDS,
+        is_report=is_report(kind),
     )

@@ -10,6 +10,7 @@ import base64
 import binascii
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from email import message_from_bytes
 from email.message import Message
 
@@ -18,12 +19,15 @@ from drivers.ews.compose import headers_of, message_of
 from drivers.ews.faults import NO_MIME, Refused
 from drivers.ews.items import TRANSPORT_HEADERS, copy_of, item_shape, listed
 from drivers.ews.session import Session
+from drivers.ews.streamed import content_of
 from drivers.ews.wire import Element, children, element, field, number_at, tagged, text_at
 from drivers.types import PartInfo, RemoteMessage
 
 BATCH = 100  # items of one GetItem
 BATCH_BYTES = 8 * 1024 * 1024  # of messages in one answer (a third more on the wire)
 MOST_WHOLE = 24 * 1024 * 1024  # bytes: a larger message is never asked for whole but by `fetch_raw`
+MOST_TEXT = 8 * 1024 * 1024  # bytes of a message without its attachments, above which it is not asked for as one answer
+TEXT_KEPT = 1024 * 1024  # bytes of such a message
 UNKNOWN_SIZE = 256 * 1024
 CHUNK = 64 * 1024
 LONGEST_KEY = 600  # characters of an id, as the ledger keeps it
@@ -127,7 +131,7 @@ def fetch_messages(session: Session, keys: Sequence[str], *, whole_below: int) -
         there = [key for key in wanted if key in heads]
         for batch in _batches(there, heads, min(whole_below, MOST_WHOLE)):
             if len(batch) == 1 and _size(heads[batch[0]]) >= min(whole_below, MOST_WHOLE):
-                yield from built(session, batch[0])
+                yield from built(session, batch[0], _size(heads[batch[0]]))
                 continue
             yield from _whole(session, batch, heads)
 
@@ -185,14 +189,35 @@ def source_in(item: Element) -> bytes | None:
     return raw or None
 
 
-def built(session: Session, key: str) -> Iterator[RemoteMessage]:
-    """A message made of properties, its attachments left out; nothing when it is gone. Raises ProtocolError."""
-    more = [*header_fields(), field("item:Body"), field("item:Attachments"), field("item:InternetMessageHeaders")]
-    for _key, item in ask_items(session, [key], item_shape(*more, body="Best")):
+def built(session: Session, key: str, size: int = 0) -> Iterator[RemoteMessage]:
+    """A message made of properties, its attachments left out; nothing when it is gone. Raises ProtocolError.
+
+    `size` as the server counts it: of a large message it is looked first how much of it are attachments.
+    """
+    rest = [*header_fields(), field("item:Attachments"), field("item:InternetMessageHeaders")]
+    if size > MOST_TEXT:
+        for _key, item in ask_items(session, [key], item_shape(*listed(), field("item:Attachments"))):
+            parts = () if isinstance(item, Refused) else tuple(info for info, _id in attachments(item))
+            if size - sum(part.size for part in parts) > MOST_TEXT:
+                yield _beginning(session, key, item, parts)
+                return
+    for _key, item in ask_items(session, [key], item_shape(*rest, field("item:Body"), body="Best")):
         if isinstance(item, Refused):
             raise errors.ProtocolError("The server could not give this message out.", server_said=item.code)
         parts = tuple(info for info, _id in attachments(item))
         yield RemoteMessage(copy_of(item), message_of(item), is_complete=not parts, left_out=parts)
+
+
+def _beginning(session: Session, key: str, item: Element, parts: Sequence[PartInfo]) -> RemoteMessage:
+    """The first part of a message whose text is too long. Raises ProtocolError where it has attachments, too."""
+    if parts:
+        raise errors.ProtocolError("The text of this message is longer than we take.")
+    raw = b""
+    for piece in _stream(session, key):
+        raw += piece
+        if len(raw) >= TEXT_KEPT:
+            break
+    return RemoteMessage(copy_of(item), raw, is_complete=False)
 
 
 def attachments(item: Element) -> list[tuple[PartInfo, str]]:
@@ -230,7 +255,20 @@ def fetch_headers(session: Session, keys: Sequence[str]) -> Iterator[RemoteMessa
 
 def fetch_raw(session: Session, key: str) -> Iterator[bytes]:
     """The source in chunks. Raises MessageGone, drivers.errors."""
-    return chunks(_source(session, key))
+    pieces = _stream(session, key)
+    first = b""
+    with suppress(errors.ProtocolError, errors.MessageGone):  # no MIME, or none that can be read so
+        first = next(pieces, b"")
+    if first:
+        yield first
+        yield from pieces
+        return
+    yield from chunks(_source(session, key))
+
+
+def _stream(session: Session, key: str) -> Iterator[bytes]:
+    payload = element("m:GetItem", item_shape(mime=True), element("m:ItemIds", element("t:ItemId", Id=key)))
+    return content_of(session, "GetItem", payload)
 
 
 def _source(session: Session, key: str) -> bytes:
@@ -254,7 +292,7 @@ def chunks(data: bytes) -> Iterator[bytes]:
 def fetch_part(session: Session, key: str, part: str) -> Iterator[bytes]:
     """A part's decoded bytes in chunks. Raises MessageGone, drivers.errors."""
     if part.startswith(LARGEST_PART):
-        return chunks(_attachment(session, key, part))
+        return _attachment(session, key, part)
     found = sections(message_from_bytes(_source(session, key))).get(part)
     content = decoded(found) if found is not None else None
     if content is None:
@@ -291,7 +329,7 @@ def sections(message: Message, prefix: str = "") -> dict[str, Message]:
     return found
 
 
-def _attachment(session: Session, key: str, part: str) -> bytes:
+def _attachment(session: Session, key: str, part: str) -> Iterator[bytes]:
     shape = item_shape(field("item:Attachments"))
     for _key, item in ask_items(session, [key], shape):
         if isinstance(item, Refused):
@@ -302,20 +340,11 @@ def _attachment(session: Session, key: str, part: str) -> bytes:
     raise errors.MessageGone("The message has no such part.")
 
 
-def _content(session: Session, attachment_id: str) -> bytes:
+def _content(session: Session, attachment_id: str) -> Iterator[bytes]:
+    """The bytes of an attachment; of an attached item its own source."""
     payload = element(
         "m:GetAttachment",
         element("m:AttachmentShape", element("t:IncludeMimeContent", "true")),
         element("m:AttachmentIds", element("t:AttachmentId", Id=attachment_id)),
     )
-    found = next(iter(children(session.one("GetAttachment", payload).find("{*}Attachments"))), None)
-    if found is None:
-        raise errors.MessageGone("The message has no such part.")
-    content = text_at(found, "Content")
-    if not content:  # an item attachment: its own source
-        inner = next((one for one in children(found) if one.find("{*}MimeContent") is not None), None)
-        content = text_at(inner, "MimeContent") if inner is not None else ""
-    try:
-        return base64.b64decode(content)
-    except (binascii.Error, ValueError) as error:
-        raise errors.ProtocolError("The server's answer could not be read.") from error
+    return content_of(session, "GetAttachment", payload)

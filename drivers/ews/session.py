@@ -7,8 +7,8 @@ library; no exception of exchangelib, requests or urllib3 leaves this module: on
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from threading import Lock
 from typing import Any
@@ -34,6 +34,7 @@ from drivers.ews.address import ntlm_name
 from drivers.ews.faults import Refused, blocked, http_error, translate, unreadable
 from drivers.ews.tolerance import all_refuse_shape, is_stumble, plainer, refuses_shape
 from drivers.ews.transport import open_session
+from drivers.ews.upload import Upload
 from drivers.ews.wire import Element, element
 from drivers.types import AuthKind, Login, ServerAddress
 
@@ -144,6 +145,11 @@ class Call(EWSAccountService):
             except ews.EWSError as error:
                 found = error
             yield message if found is True else found
+
+    @property
+    def api_version(self) -> str:
+        """The version that requests are written in."""
+        return str(self._version_hint.api_version)
 
     def messages(self, payload: Element) -> list[Element | Exception]:
         """A message or its error for each thing that was asked for."""
@@ -290,9 +296,45 @@ class Session:
             raise translate(error, self.server.host) from error
         return [_refused(one) if isinstance(one, Exception) else one for one in found]
 
-    def one(self, operation: str, payload: Element) -> Element:
-        """The only message of an answer. Raises drivers.errors, Refused."""
-        found = self.ask(operation, payload)
+    def raw_pieces(self, operation: str, payload: Element, size: int) -> Generator[bytes, None, None]:
+        """The bytes of an answer as they come, over a connection of its own. Raises drivers.errors, requests' errors."""
+        call = Call(self.account(), operation)
+        with self._posted(call, call.wrap(content=payload, api_version=call.api_version)) as answer:
+            yield from answer.raw.stream(size, decode_content=True) if answer.status_code == 200 else (answer.content,)
+
+    @contextmanager
+    def _posted(self, call: Call, data: object) -> Iterator[Any]:
+        """The answer to a request of ours, unread."""
+        protocol = self.account().protocol
+        with protocol.create_session() as own:
+            answer = own.post(
+                protocol.service_endpoint,
+                data=data,
+                headers=call._extra_headers(),
+                allow_redirects=False,
+                timeout=self.server.timeout,
+                stream=True,
+            )
+            error = http_error(answer)
+            if error is not None:
+                raise error
+            yield answer
+
+    def upload(self, operation: str, payload: Element, raw: bytes) -> list[Element | Refused]:
+        """As `ask`, with `raw` where the payload says `upload.PLACE`: its base64 is never whole in memory."""
+        call = Call(self.account(), operation)
+        try:
+            request = Upload(call.wrap(content=payload, api_version=call.api_version), raw)
+            with self._posted(call, request) as answer:
+                _header, body = call._get_soap_parts(answer)
+                found = list(call._get_elements_in_response(call._get_soap_messages(body)))
+        except Exception as error:
+            raise translate(error, self.server.host) from error
+        return [_refused(one) if isinstance(one, Exception) else one for one in found]
+
+    def one(self, operation: str, payload: Element, raw: bytes | None = None) -> Element:
+        """The only message of an answer (to an upload of `raw`). Raises drivers.errors."""
+        found = self.ask(operation, payload) if raw is None else self.upload(operation, payload, raw)
         if len(found) != 1:
             raise unreadable()
         if isinstance(found[0], Refused):

@@ -23,7 +23,7 @@ from base import net
 from drivers.types import ServerAddress
 
 AGENT = "CRM-Mail"
-MAX_ANSWER = 64 * 1024 * 1024  # bytes of one answer, decompressed: as much as Exchange itself takes by default
+MAX_ANSWER = 40 * 1024 * 1024  # bytes of one answer, decompressed: what is larger is read as it comes (streamed.py)
 MAX_DISCOVERY = 1024 * 1024  # bytes of an answer of Autodiscover
 MAX_STEPS = 20  # an answer may take so many times the timeout of a step
 _CHUNK = 256 * 1024

@@ -23,9 +23,11 @@ from drivers.ews.items import (
 from drivers.ews.reading import get_items, is_plausible
 from drivers.ews.session import Session
 from drivers.ews.tolerance import SHAPE_REFUSED
+from drivers.ews.upload import PLACE
 from drivers.ews.wire import Element, children, element, field, tagged
 
 BATCH = 100
+LARGE = 1024 * 1024  # bytes of a source from which it is sent as it is read
 _VERBS = {"\\answered": REPLIED, "$forwarded": FORWARDED}
 
 
@@ -169,9 +171,10 @@ def create(session: Session, folder: Element, raw: bytes, *, flags: Sequence[str
 
 
 def _create(session: Session, folder: Element, raw: bytes, properties: Sequence[Element]) -> tuple[str, str]:
+    is_large = len(raw) > LARGE
     message = element(
         "t:Message",
-        element("t:MimeContent", base64.b64encode(raw).decode(), CharacterSet="UTF-8"),
+        element("t:MimeContent", PLACE if is_large else base64.b64encode(raw).decode(), CharacterSet="UTF-8"),
         *properties,
     )
     payload = element(
@@ -180,5 +183,5 @@ def _create(session: Session, folder: Element, raw: bytes, properties: Sequence[
         element("m:Items", message),
         MessageDisposition="SaveOnly",
     )
-    item = next(iter(children(session.one("CreateItem", payload).find("{*}Items"))), None)
+    item = next(iter(children(session.one("CreateItem", payload, raw if is_large else None).find("{*}Items"))), None)
     return (id_of(item), change_key_of(item)) if item is not None else ("", "")
