@@ -33,8 +33,10 @@ def el(tag: str, *children: Any, **attributes: str) -> etree._Element:
         made.set(key, value)
     for child in children:
         if isinstance(child, str):
-            made.text = "".join(
-                c for c in child if c in "\t\n\r" or " " <= c < "\ufffe" and not "\ud800" <= c <= "\udfff"
+            made.text = (
+                child
+                if child.isascii() and child.isprintable()
+                else "".join(c for c in child if c in "\t\n\r" or " " <= c < "\ufffe" and not "\ud800" <= c <= "\udfff")
             )
         elif child is not None:
             made.append(child)
