@@ -52,10 +52,10 @@ _closer: threading.Thread | None = None
 
 
 def begin() -> None:
-    """From now on this process keeps connections."""
+    """From now on this process keeps connections (also one that was forked from one that does)."""
     global _closer
     with _lock:
-        if _closer is None:
+        if _closer is None or not _closer.is_alive():
             _ending.clear()
             _closer = threading.Thread(target=_close_old, name="kept connections", daemon=True)
             _closer.start()

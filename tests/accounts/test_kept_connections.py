@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 from datetime import timedelta
@@ -156,3 +157,13 @@ def test_the_end_of_a_worker_closes_all(server: FakeServer, account: EmailAccoun
         pass
     kept_connections.end()
     assert purposes(account) == [] and not driver.is_usable()
+
+
+def test_a_forked_worker_closes_its_own(worker: None) -> None:
+    child = os.fork()
+    if not child:
+        before = kept_connections._closer
+        kept_connections.begin()
+        after = kept_connections._closer
+        os._exit(0 if after is not None and after is not before and after.is_alive() else 1)
+    assert os.waitpid(child, 0)[1] == 0
