@@ -142,8 +142,8 @@ class RemoteCopy:
     thread_id: str = ""
     labels: tuple[str, ...] = ()
     modseq: int = 0
-    is_mail: bool = True  # False: an item that is no mail (Exchange: meeting request, receipt, contact); never fetched
-    is_report: bool = False  # a report of a delivery failure, which is mail only for whoever sent the mail it returns
+    is_mail: bool = True  # False: an item that is no mail (Exchange: meeting request, report, contact); never fetched
+    is_report: bool = False  # no mail, but a delivery failure: fetched, it is mail for whoever sent what it returns
 
 
 @dataclass(frozen=True, slots=True)

@@ -112,7 +112,7 @@ def _row(folder: Folder, epoch: int, copy: RemoteCopy, message_id: int | None) -
         copy.key,
         copy.uid,
         _state(copy, message_id).value,
-        "" if copy.is_mail else NOT_A_MAIL,
+        "" if copy.is_mail or copy.is_report else NOT_A_MAIL,
         message_id,
         "",
         copy.received_at,
@@ -124,7 +124,7 @@ def _row(folder: Folder, epoch: int, copy: RemoteCopy, message_id: int | None) -
 
 
 def _state(copy: RemoteCopy, message_id: int | None) -> CopyState:
-    if not copy.is_mail:
+    if not copy.is_mail and not copy.is_report:
         return CopyState.FILTERED
     return CopyState.PENDING if message_id is None else CopyState.STORED
 

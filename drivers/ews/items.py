@@ -98,6 +98,6 @@ def copy_of(found: Element) -> RemoteCopy:
         received_at=moment.replace(microsecond=0) if moment is not None else None,
         size=number_at(found, "Size"),
         flags=flags_of(found),
-        is_mail=(is_mail(kind) or is_report(kind)) and local_name(found) not in OTHER_KINDS,
+        is_mail=is_mail(kind) and local_name(found) not in OTHER_KINDS,
         is_report=is_report(kind),
     )

@@ -312,6 +312,7 @@ def test_items_that_are_no_mail_are_told_as_such(ews_server: EwsServer) -> None:
     with driver_of(ews_server) as driver:
         added = driver.fetch_changes(inbox.id, None, since=None, limit=FAR).added
     assert [copy.key for copy in added if copy.is_mail] == [signed.id] and len(added) == 5
+    assert sum(copy.is_report for copy in added) == 1
 
 
 def test_a_stale_change_key_is_read_again(ews_server: EwsServer) -> None:
