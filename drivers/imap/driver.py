@@ -15,7 +15,7 @@ from drivers.base import MailboxDriver
 from drivers.imap import fetch, gmail, large, writes
 from drivers.imap.changes import ChangeReader
 from drivers.imap.connection import ImapConnection
-from drivers.imap.folders import FolderDesk
+from drivers.imap.folders import BIG, FolderDesk
 from drivers.imap.signin import sign_in
 from drivers.types import (
     Capabilities,
@@ -107,18 +107,22 @@ class ImapDriver(MailboxDriver):
         return self._connection.is_silent()
 
     def glance(self, cursors: Mapping[str, Cursor], *, since: date | None) -> Glance:
-        """One LIST with figures (RFC 5819), else STATUS of each folder, pipelined. Raises ServerUnreachable, ServerBusy."""
-        self._desk.leave()
+        """One LIST with figures (RFC 5819), else STATUS of each folder, pipelined; a big folder is kept open and asked by
+        NOOP. Raises ServerUnreachable, ServerBusy."""
+        desk = self._desk
         folders: list[RemoteFolder] | None = None
         try:
-            if self._desk.lists_states:
-                folders, states = self._desk.list_with_states()
+            desk.freshen()
+            if desk.lists_states:
+                folders, states = desk.list_with_states()
             else:
-                states = self._desk.statuses(list(cursors))
-        except errors.ProtocolError:
+                states = desk.statuses(list(cursors))
+            quiet = frozenset(self._changes.quiet(cursors, states, since))
+            biggest = max(quiet, key=lambda folder_id: states[folder_id].exists, default="")
+            if biggest and states[biggest].exists >= BIG:
+                desk.open(biggest)
+        except (errors.ProtocolError, errors.FolderGone):
             return Glance()
-        states.pop(self._desk.folder_id or "", None)  # could not be left: its figures are those of its opening
-        quiet = frozenset(self._changes.quiet(cursors, states, since))
         return Glance(quiet, tuple(folders) if folders is not None else None)
 
     def epoch(self, folder_id: str) -> int:

@@ -7,6 +7,7 @@ Invariant: figures are only trusted right after SELECT, EXAMINE or a STATUS of a
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -18,6 +19,8 @@ from drivers.imap.syntax import Token, decode_folder, encode_folder, parse_token
 from drivers.types import FolderRole, RemoteFolder
 
 MAX_FOLDERS = 20_000
+BIG = 1_000  # messages of a folder that is kept open between two looks
+BELIEVED = 180.0  # seconds
 VIRTUAL = frozenset({FolderRole.ALL, FolderRole.FLAGGED, FolderRole.IMPORTANT})
 
 _SPECIAL_USE = {
@@ -55,6 +58,7 @@ class FolderDesk:
         self.folder_id: str | None = None
         self._writable = False
         self._state: FolderState | None = None  # of the open folder when it was opened
+        self._opened_at = 0.0  # time.monotonic()
 
     def wire(self, folder_id: str) -> bytes:
         """The folder's name as a command argument."""
@@ -167,7 +171,7 @@ class FolderDesk:
         if writable and b"[READ-ONLY]" in answer.text.upper():
             raise errors.PermissionMissing("The folder is read-only.")
         self.folder_id, self._writable = folder_id, writable
-        self._state = self._opened(answer)
+        self._state, self._opened_at = self._opened(answer), time.monotonic()
         return self._state
 
     def epoch(self, folder_id: str) -> int:
@@ -182,6 +186,19 @@ class FolderDesk:
         if state is None:
             raise errors.ProtocolError("The server tells nothing about the folder.")
         return state
+
+    def freshen(self) -> None:
+        """Before figures are asked for: a big folder that is open stays so when a NOOP, which brings its view up to date,
+        tells nothing new; any other is left.
+
+        STATUS opens a big folder anew each time (Dovecot: 25 ms for 50,000 messages) unless it is the open one. A view is
+        not believed for longer than BELIEVED seconds.
+        """
+        is_big = self._state is not None and self._state.exists >= BIG
+        is_fresh = time.monotonic() - self._opened_at < BELIEVED
+        if self.folder_id is not None and is_big and is_fresh and not _tells_news(self._connection.run(b"NOOP")):
+            return
+        self.leave()
 
     def refresh(self, folder_id: str) -> None:
         """Make sure that the folder is open and that what arrived since is seen."""

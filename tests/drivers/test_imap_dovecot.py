@@ -9,6 +9,7 @@ from imapclient import IMAPClient
 
 from drivers import errors
 from drivers.imap.driver import ImapDriver
+from drivers.imap.folders import BIG
 from drivers.types import FolderRole, Login, Security
 from tests.drivers.contract import mail
 from tests.servers.dovecot import DovecotOptions
@@ -178,3 +179,32 @@ def test_a_line_that_the_server_closed_is_known_without_a_round_trip(dovecot, do
             time.sleep(0.01)
         assert not driver.is_usable()
         driver.close()
+
+
+def test_a_big_folder_stays_open_between_two_glances_and_hides_nothing(dovecot, dovecot_user):
+    dovecot.add_messages(dovecot_user, "INBOX", (mail(number) for number in range(BIG)))
+    dovecot.add_messages(dovecot_user, "Sent", [mail(-1)])
+    with (
+        Proxy(dovecot.port) as proxy,
+        ImapDriver(replace(dovecot.address(), port=proxy.port), dovecot.login(dovecot_user)) as driver,
+        IMAPClient("127.0.0.1", dovecot.port, ssl=False, timeout=10) as other,
+    ):
+        other.login(dovecot_user, dovecot.login(dovecot_user).secret)
+        other.select_folder("INBOX")
+        names = {"INBOX", "Sent"}
+        cursors = {name: driver.fetch_changes(name, None, since=None, limit=5000).cursor for name in names}
+        assert driver.glance(cursors, since=None).quiet == names
+        before = proxy.client_packets
+        assert driver.glance(cursors, since=None).quiet == names
+        assert proxy.client_packets - before == 2  # NOOP in the open one, all others at once
+        happens = (
+            lambda: other.add_flags([BIG], ["\\Flagged"]),
+            lambda: other.append("INBOX", mail(BIG + 1)),
+            lambda: (other.delete_messages([3]), other.expunge()),
+        )
+        for happened in happens:
+            happened()
+            assert driver.glance(cursors, since=None).quiet == {"Sent"}
+            cursors["INBOX"] = driver.fetch_changes("INBOX", cursors["INBOX"], since=None, limit=5000).cursor
+            assert driver.glance(cursors, since=None).quiet == names
+            assert driver.glance(cursors, since=None).quiet == names
