@@ -18,11 +18,12 @@ from accounts import kept_connections
 from accounts.connections import opened_with
 from accounts.kept_connections import Kept
 from accounts.models import AccountState, EmailAccount, EmailAccountServer
+from base.persistence import do_not_wait_for_the_disk
 from drivers.base import MailboxDriver
 from drivers.errors import DriverError
 from drivers.types import RemoteFolder
 from mail.folders import NAME_LIMIT, in_order
-from mail.models import Folder
+from mail.models import Copy, Folder
 from sync.outcome import succeeded
 from sync.reconcile import is_due
 
@@ -71,6 +72,7 @@ def _is_quiet(email_account_id: int, kept: Kept) -> bool:
     if not seen.is_quiet:
         return False
     with transaction.atomic():
+        do_not_wait_for_the_disk()  # if it is lost, one look is taken once more
         if not kept_connections.renew(kept):
             return False
         note_counted(seen)
@@ -102,10 +104,15 @@ def look(email_account: EmailAccount, driver: MailboxDriver) -> Look:
         is_listed
         and 0 < len(quiet) == len(wanted)
         and not any(map(is_due, quiet))
-        and all(row.gone_at is None for row in rows)
+        and not _is_unsettled([row.pk for row in rows if row.gone_at is not None])
         and not _waits(email_account.pk)
     )
     return Look(is_quiet, frozenset(row.pk for row in quiet), is_listed)
+
+
+def _is_unsettled(gone: list[int]) -> bool:
+    """Whether folders that are gone still have copies, which want a second look."""
+    return bool(gone) and Copy.objects.filter(folder__in=gone).exists()
 
 
 def note_counted(seen: Look) -> None:

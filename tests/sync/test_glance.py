@@ -14,7 +14,7 @@ from accounts import kept_connections
 from accounts.models import AccountState, EmailAccount
 from drivers.errors import ServerUnreachable
 from mail.changes import set_read
-from mail.models import Folder, Message
+from mail.models import Copy, Folder, Message
 from sync import glance, schedule, tasks
 from sync.glance import nothing_happened
 from sync.models import Pace
@@ -94,6 +94,19 @@ def test_a_deleted_folder_is_noticed(read: World) -> None:
     assert Folder.objects.get(email_account=read.account, remote_id="Junk").gone_at is not None
 
 
+def test_a_folder_that_went_without_mail_costs_no_run(read: World) -> None:
+    del read.server.folders["Junk"]
+    tasks.sync_email_account(read.account.pk)
+    assert nothing_happened(read.account.pk)
+
+
+def _a_copy_in_a_folder_that_went(world: World) -> None:
+    trash = Folder.objects.get(email_account=world.account, remote_id="Trash")
+    Copy.objects.create(email_account=world.account, folder=trash, remote_key="1", state="stored")
+    Folder.objects.filter(pk=trash.pk).update(gone_at=timezone.now())
+    del world.server.folders["Trash"]
+
+
 def _something_to_push(world: World) -> None:
     set_read(list(Message.objects.values_list("pk", flat=True)[:1]), is_read=True)
 
@@ -129,7 +142,7 @@ def _another_server(world: World) -> None:
 @pytest.mark.parametrize(
     "happens",
     [
-        _something_to_push, _a_day_later, _a_copy_missing, _attachments_wanted, _trouble_before, _paused,
+        _something_to_push, _a_day_later, _a_copy_in_a_folder_that_went, _a_copy_missing, _attachments_wanted, _trouble_before, _paused,
         _another_period, _another_server,
     ],
 )  # fmt: skip
