@@ -142,8 +142,8 @@ def _another_server(world: World) -> None:
 @pytest.mark.parametrize(
     "happens",
     [
-        _something_to_push, _a_day_later, _a_copy_in_a_folder_that_went, _a_copy_missing, _attachments_wanted, _trouble_before, _paused,
-        _another_period, _another_server,
+        _something_to_push, _a_day_later, _a_copy_in_a_folder_that_went, _a_copy_missing, _attachments_wanted,
+        _trouble_before, _paused, _another_period, _another_server,
     ],
 )  # fmt: skip
 def test_whatever_else_is_to_be_done_is_left_to_the_run(read: World, happens: Callable[[World], None]) -> None:
