@@ -5,6 +5,8 @@ from __future__ import annotations
 import datetime
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from mail.queries import (
@@ -69,16 +71,18 @@ def test_pages_follow_each_other_without_gap_or_repetition(mailboxes: int) -> No
     assert sorted(-pk for _, pk in seen) == sorted(expected)
 
 
-def test_a_page_costs_the_same_queries_for_one_row_and_for_fifty(django_assert_num_queries) -> None:
+def test_a_page_costs_the_same_queries_for_one_row_and_for_fifty() -> None:
     owner = UserFactory()
     accounts = [EmailAccountFactory(owner=owner) for _ in range(3)]
     MessageFactory(email_account=accounts[0])
-    with django_assert_num_queries(4):
+    with CaptureQueriesContext(connection) as for_one:
         assert len(thread_page(owner, ThreadFilter()).threads) == 1
     for number in range(60):
         MessageFactory(email_account=accounts[number % 3])
-    with django_assert_num_queries(4):
+    with CaptureQueriesContext(connection) as for_fifty:
         assert len(thread_page(owner, ThreadFilter()).threads) == 50
+    asked = 3 if connection.vendor == "postgresql" else 4  # there one statement looks into each mailbox
+    assert (len(for_one), len(for_fifty)) == (asked, asked)
 
 
 def test_the_views_choose_by_their_counters() -> None:
