@@ -15,7 +15,7 @@ from tests.servers.gmail import GmailServer
 from tests.servers.oidc_server import OidcServer
 from tests.servers.poor import PoorServer
 
-USERS = tuple(f"user{number}@example.com" for number in range(60))
+USERS = tuple(f"user{number}@example.com" for number in range(150))
 
 
 @pytest.fixture(scope="module")
