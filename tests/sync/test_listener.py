@@ -89,7 +89,8 @@ def until(true: Callable[[], object], seconds: float = 8.0) -> None:
         time.sleep(0.02)
 
 
-def test_delivery_rings_within_a_second_and_new_mailboxes_are_noticed(server, start):
+def test_delivery_rings_by_itself_and_new_mailboxes_are_noticed(server, start):
+    """How soon is what `script/bench push` measures; here neither a poll nor a renewal (15 s at first) can have been it."""
     first = connect(server, "user0@example.com")
     running = start()
     until(lambda: first.pk in running.listener.lines and running.rings(first.pk))
@@ -99,8 +100,9 @@ def test_delivery_rings_within_a_second_and_new_mailboxes_are_noticed(server, st
     before = running.rings(first.pk)
     delivered = time.monotonic()
     server.add_message("INBOX", mail(1))
-    until(lambda: running.rings(first.pk) > before)
-    assert running.rung[-1][1] - delivered < 1.0
+    until(lambda: running.rings(first.pk) > before, 60)
+    rang = min(at for pk, at in running.rung if pk == first.pk and at > delivered)
+    assert rang - delivered < 10
     assert EmailAccount.objects.get(pk=first.pk).sync_requested_at is not None
     assert Heartbeat.objects.get(name="listener").detail["lines"] >= 1
 
