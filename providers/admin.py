@@ -27,7 +27,7 @@ from providers.services import approve_proposal, delete_provider, reject_proposa
 MAX_INLINE_DOMAINS = 100  # rows of one form; more are edited in their own list
 
 
-class ServerInline(ServerManagersOnly, admin.TabularInline):
+class ServerInline(ServerManagersOnly, admin.StackedInline):
     """The servers of a provider."""
 
     model = ProviderServer
