@@ -7,19 +7,21 @@ and memory is bounded by BATCH_BYTES whatever is asked.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
+from itertools import chain
 
 from drivers import errors
 from drivers.imap.answers import error_for
 from drivers.imap.connection import Answer, ImapConnection
-from drivers.imap.large import fetch_without_attachments
-from drivers.imap.reading import copy_items, number, read_copy, read_items
+from drivers.imap.large import MAX_TEXTS, Outline, fetch_outlines, fetch_without_attachments
+from drivers.imap.reading import Items, copy_items, number, read_copy, read_items
 from drivers.imap.syntax import uid_sets
 from drivers.types import RemoteCopy, RemoteMessage
 
 BATCH_BYTES = 6_000_000  # of content asked for by one command
 BATCH_MESSAGES = 200
+BATCH_COMMANDS = 10  # for big messages, whose texts are asked for one by one
 GROUP = 1_000  # keys whose sizes are asked for at once
 SET_LENGTH = 6_000  # bytes of a sequence set: Exchange refuses command lines above 8 kB
 EXTRA_LITERAL = 2_000_000  # RFC822.SIZE is not exact on every server
@@ -47,10 +49,10 @@ def fetch_copies(connection: ImapConnection, uids: Sequence[int]) -> dict[int, R
 
 @dataclass(frozen=True, slots=True)
 class _Batch:
-    """Messages of one command, in the order wanted; `large` for a single one above the limit."""
+    """Messages that are asked for together, in the order wanted; those with an outline without their attachments."""
 
     copies: tuple[RemoteCopy, ...]
-    large: bool = False
+    is_alone: bool = False  # a single big one whose outline could not be had together with others
 
 
 def fetch_messages(
@@ -66,8 +68,10 @@ def fetch_messages(
         reopen()
         copies = fetch_copies(connection, group)
         ordered = [copies[uid] for uid in dict.fromkeys(group) if uid in copies]
-        download = _Download(connection, whole_below * 2 + EXTRA_LITERAL, reopen)
-        yield from download.run(list(_batches(ordered, whole_below)))
+        large = {copy.uid or 0 for copy in ordered if (copy.size or 0) >= whole_below}
+        outlines = fetch_outlines(connection, sorted(large))
+        download = _Download(connection, whole_below * 2 + EXTRA_LITERAL, reopen, outlines)
+        yield from download.run(list(_batches(ordered, outlines, large - outlines.keys())))
 
 
 def fetch_headers(connection: ImapConnection, uids: Sequence[int]) -> Iterator[RemoteMessage]:
@@ -90,21 +94,24 @@ def fetch_headers(connection: ImapConnection, uids: Sequence[int]) -> Iterator[R
                 yield RemoteMessage(copies[uid], headers[uid], is_complete=False)
 
 
-def _batches(copies: Sequence[RemoteCopy], whole_below: int) -> Iterator[_Batch]:
+def _batches(copies: Sequence[RemoteCopy], outlines: Mapping[int, Outline], alone: Set[int]) -> Iterator[_Batch]:
+    """Bounded by messages, by bytes and by commands (each outlined message needs one of its own)."""
     gathered: list[RemoteCopy] = []
-    size = 0
+    size = commands = 0
     for copy in copies:
-        if (copy.size or 0) >= whole_below:
-            if gathered:
-                yield _Batch(tuple(gathered))
-            yield _Batch((copy,), large=True)
-            gathered, size = [], 0
-            continue
-        if gathered and (size + (copy.size or 0) > BATCH_BYTES or len(gathered) >= BATCH_MESSAGES):
+        outlined = outlines.get(copy.uid or 0)
+        weight = outlined.size if outlined is not None else copy.size or 0
+        is_alone = copy.uid in alone
+        is_full = size + weight > BATCH_BYTES or len(gathered) >= BATCH_MESSAGES or commands >= BATCH_COMMANDS
+        if gathered and (is_alone or is_full):
             yield _Batch(tuple(gathered))
-            gathered, size = [], 0
+            gathered, size, commands = [], 0, 0
+        if is_alone:
+            yield _Batch((copy,), is_alone=True)
+            continue
         gathered.append(copy)
-        size += copy.size or 0
+        size += weight
+        commands += outlined is not None
     if gathered:
         yield _Batch(tuple(gathered))
 
@@ -115,69 +122,94 @@ class _Download:
     Dovecot works on two FETCHes at once, so a body may come among the answers to the command before: one pool for all.
     """
 
-    def __init__(self, connection: ImapConnection, cap: int, reopen: Reopen) -> None:
+    def __init__(
+        self, connection: ImapConnection, cap: int, reopen: Reopen, outlines: Mapping[int, Outline] | None = None
+    ) -> None:
         self._connection = connection
         self._cap = cap
         self._reopen = reopen
-        self._pool: dict[int, bytes] = {}
+        self._outlines = outlines or {}
+        self._pool: dict[int, Items] = {}
 
     def run(self, batches: Sequence[_Batch]) -> Iterator[RemoteMessage]:
         """All messages in order."""
-        ahead: Answer | None = None
+        ahead: list[Answer] | None = None
         for index, batch in enumerate(batches):
             self._reopen()
-            if batch.large:
+            if batch.is_alone:
                 message = fetch_without_attachments(self._connection, batch.copies[0])
                 if message is not None:
                     yield message
                 continue
             pending = ahead or self._ask(batch.copies)
             following = batches[index + 1] if index + 1 < len(batches) else None
-            ahead = self._ask(following.copies) if following is not None and not following.large else None
+            ahead = self._ask(following.copies) if following is not None and not following.is_alone else None
             yield from self._deliver(batch, pending)
 
-    def _ask(self, copies: Sequence[RemoteCopy]) -> Answer:
-        uid_set = next(uid_sets([copy.uid or 0 for copy in copies], longest=1 << 20))[0]
-        return self._connection.submit(b"UID", b"FETCH", uid_set, b"(UID BODY.PEEK[])", literal_cap=self._cap)
+    def _ask(self, copies: Sequence[RemoteCopy]) -> list[Answer]:
+        """One command for all that come whole, one for the texts of each outlined message."""
+        whole = [copy.uid or 0 for copy in copies if copy.uid not in self._outlines]
+        asked = []
+        if whole:
+            uid_set = next(uid_sets(whole, longest=1 << 20))[0]
+            asked.append(self._submit(uid_set, b"(UID BODY.PEEK[])", self._cap))
+        for copy in copies:
+            outlined = self._outlines.get(copy.uid or 0)
+            if outlined is not None and outlined.wanted:
+                asked.append(self._submit(b"%d" % (copy.uid or 0), outlined.items, MAX_TEXTS * 2))
+        return asked
 
-    def _deliver(self, batch: _Batch, pending: Answer) -> Iterator[RemoteMessage]:
+    def _submit(self, uid_set: bytes, items: bytes, literal_cap: int) -> Answer:
+        return self._connection.submit(b"UID", b"FETCH", uid_set, items, literal_cap=literal_cap)
+
+    def _deliver(self, batch: _Batch, pending: Sequence[Answer]) -> Iterator[RemoteMessage]:
         try:
-            answer = self._connection.wait(pending)
+            for answer in pending:
+                self._connection.wait(answer)
         except errors.ServerUnreachable:  # what came whole is kept, so that a line that breaks often gets on
             self._gather(pending)
-            yield from self._take_out(batch)
+            yield from filter(None, map(self._take, filter(self._is_whole, batch.copies)))
             raise
-        self._gather(answer)
+        self._gather(pending)
         for copy in batch.copies:
-            uid = copy.uid or 0
-            if not answer.ok and uid not in self._pool:
-                self._one_alone(copy)
-            raw = self._pool.pop(uid, None)
-            if raw is not None:
-                yield RemoteMessage(copy, raw)
+            message = self._take(copy) or (None if all(one.ok for one in pending) else self._one_alone(copy))
+            if message is not None:
+                yield message
 
-    def _take_out(self, batch: _Batch) -> Iterator[RemoteMessage]:
-        for copy in batch.copies:
-            raw = self._pool.pop(copy.uid or 0, None)
-            if raw is not None:
-                yield RemoteMessage(copy, raw)
+    def _is_whole(self, copy: RemoteCopy) -> bool:
+        outlined = self._outlines.get(copy.uid or 0)
+        return outlined is None or outlined.is_answered(self._pool.get(copy.uid or 0, {}))
 
-    def _gather(self, answer: Answer) -> None:
-        for parts in answer.lines(b"FETCH"):
+    def _take(self, copy: RemoteCopy) -> RemoteMessage | None:
+        """The message out of the pool, None where it is not there whole."""
+        found = self._pool.pop(copy.uid or 0, {})
+        outlined = self._outlines.get(copy.uid or 0)
+        if outlined is not None:
+            return outlined.message(copy, found) if found or not outlined.wanted else None
+        body = found.get(b"BODY[]", b"")
+        return RemoteMessage(copy, body if isinstance(body, bytes) else b"") if b"BODY[]" in found else None
+
+    def _gather(self, answers: Sequence[Answer]) -> None:
+        for parts in chain.from_iterable(answer.lines(b"FETCH") for answer in answers):
             items = read_items(parts)
-            if b"BODY[]" in items:
-                body = items[b"BODY[]"]
-                self._pool[number(items.get(b"UID"))] = body if isinstance(body, bytes) else b""
-        answer.responses.clear()
+            if any(name.startswith(b"BODY[") for name in items):
+                self._pool.setdefault(number(items.get(b"UID")), {}).update(items)
+        for answer in answers:
+            answer.responses.clear()
 
-    def _one_alone(self, copy: RemoteCopy) -> None:
+    def _one_alone(self, copy: RemoteCopy) -> RemoteMessage | None:
         """One message of a command that failed: gone is fine, another refusal is raised."""
         self._connection.drain()
         self._reopen()
-        answer = self._connection.wait(self._ask((copy,)))
-        self._gather(answer)
-        if not answer.ok and copy.uid not in self._pool and b"EXPUNGEISSUED" not in answer.text.upper():
+        if copy.uid in self._outlines:
+            return fetch_without_attachments(self._connection, copy)
+        (asked,) = self._ask((copy,))
+        answer = self._connection.wait(asked)
+        self._gather((answer,))
+        message = self._take(copy)
+        if message is None and not answer.ok and b"EXPUNGEISSUED" not in answer.text.upper():
             error = error_for(answer.text)
             if isinstance(error, errors.ServerBusy):
                 raise error
             raise errors.ProtocolError("The server cannot give a message.", server_said=error.server_said)
+        return message

@@ -10,13 +10,16 @@ import base64
 import binascii
 import quopri
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 
 from drivers import errors
 from drivers.imap.answers import error_for
 from drivers.imap.connection import ImapConnection
 from drivers.imap.reading import Items, number, read_items
 from drivers.imap.structure import Part, put_together, read_structure
+from drivers.imap.syntax import uid_sets
 from drivers.types import RemoteCopy, RemoteMessage
 
 CHUNK = 512_000  # bytes of one partial fetch
@@ -25,6 +28,7 @@ MAX_TEXT_PART = 1_500_000  # bytes taken of one text part
 MAX_TEXTS = 6_000_000  # of all text parts of a message
 MAX_TEXT_PARTS = 40
 MAX_SOURCE = 4_000_000_000
+OUTLINES = 20  # asked for by one command: each may have a header of MAX_HEADER
 
 Reopen = Callable[[], object]  # makes sure that the folder is still the open one
 
@@ -52,24 +56,65 @@ def fetch_structure(connection: ImapConnection, uid: int) -> Part:
     return read_structure(value if isinstance(value, list) else None)
 
 
-def fetch_without_attachments(connection: ImapConnection, copy: RemoteCopy) -> RemoteMessage | None:
-    """Header and texts as a valid message, None when the message is gone meanwhile."""
-    uid = copy.uid or 0
-    try:
-        header = _bytes(fetch_items(connection, uid, b"(UID BODY.PEEK[HEADER]<0.%d>)" % MAX_HEADER), b"BODY[HEADER]")
-        try:
-            root = fetch_structure(connection, uid)
-        except errors.ProtocolError:
-            return _beginning(connection, copy, header)
-        bodies, left_out = _texts(connection, uid, root)
-    except errors.MessageGone:
-        return None
-    raw = put_together(header, root, bodies)
-    return RemoteMessage(copy, raw, is_complete=not left_out, left_out=tuple(part.info() for part in left_out))
+@dataclass(frozen=True, slots=True)
+class Outline:
+    """A big message before its texts: its header, its tree, which leaves are wanted and which are left out."""
+
+    header: bytes
+    root: Part
+    wanted: tuple[Part, ...]
+    left_out: tuple[Part, ...]
+
+    @property
+    def size(self) -> int:
+        """Bytes that it will bring at most."""
+        return len(self.header) + sum(min(part.size, MAX_TEXT_PART) for part in self.wanted)
+
+    @property
+    def items(self) -> bytes:
+        """What to fetch of the message, "" when the header is all."""
+        if not self.wanted:
+            return b""
+        sections = (b"BODY.PEEK[%s]<0.%d>" % (part.section.encode(), MAX_TEXT_PART) for part in self.wanted)
+        return b"(UID " + b" ".join(sections) + b")"
+
+    def is_answered(self, found: Items) -> bool:
+        """Whether each text came, an empty one included."""
+        return all(b"BODY[%s]" % part.section.encode() in found for part in self.wanted)
+
+    def message(self, copy: RemoteCopy, found: Items) -> RemoteMessage:
+        """Header and texts as a valid message; `found` is what was fetched by `items`."""
+        left_out = list(self.left_out)
+        bodies: dict[str, bytes] = {}
+        for part in self.wanted:
+            body = _bytes(found, b"BODY[%s]" % part.section.encode())
+            if len(body) < part.size and len(body) >= MAX_TEXT_PART:
+                body = body[: body.rfind(b"\n") + 1 or len(body)]
+                left_out.append(part)
+            bodies[part.section] = body
+        raw = put_together(self.header, self.root, bodies)
+        return RemoteMessage(copy, raw, is_complete=not left_out, left_out=tuple(part.info() for part in left_out))
 
 
-def _texts(connection: ImapConnection, uid: int, root: Part) -> tuple[dict[str, bytes], list[Part]]:
-    """Bodies of the text parts, in one round trip, and the parts that are left out or cut."""
+def fetch_outlines(connection: ImapConnection, uids: Sequence[int]) -> dict[int, Outline]:
+    """Outlines of many messages, some to a command; those that the server cannot outline like this are left out."""
+    found: dict[int, Outline] = {}
+    for start in range(0, len(uids), OUTLINES):
+        uid_set = next(uid_sets(uids[start : start + OUTLINES], longest=1 << 20))[0]
+        items = b"(UID BODY.PEEK[HEADER]<0.%d> BODYSTRUCTURE)" % MAX_HEADER
+        answer = connection.run(b"UID", b"FETCH", uid_set, items, literal_cap=MAX_HEADER * 4)
+        for parts in answer.lines(b"FETCH"):
+            read = read_items(parts)
+            structure, header = read.get(b"BODYSTRUCTURE"), read.get(b"BODY[HEADER]")
+            if isinstance(structure, list) and isinstance(header, bytes):
+                with suppress(errors.ProtocolError):
+                    found[number(read.get(b"UID"))] = outline(header, read_structure(structure))
+        answer.responses.clear()
+    return found
+
+
+def outline(header: bytes, root: Part) -> Outline:
+    """Which leaves are texts that are fetched: attachments and what is above the caps is left out."""
     wanted: list[Part] = []
     left_out: list[Part] = []
     planned = 0
@@ -81,18 +126,23 @@ def _texts(connection: ImapConnection, uid: int, root: Part) -> tuple[dict[str, 
             planned += size
         else:
             left_out.append(part)
-    if not wanted:
-        return {}, left_out
-    items = b" ".join(b"BODY.PEEK[%s]<0.%d>" % (part.section.encode(), MAX_TEXT_PART) for part in wanted)
-    found = fetch_items(connection, uid, b"(UID " + items + b")", literal_cap=MAX_TEXTS * 2)
-    bodies: dict[str, bytes] = {}
-    for part in wanted:
-        body = _bytes(found, b"BODY[%s]" % part.section.encode())
-        if len(body) < part.size and len(body) >= MAX_TEXT_PART:
-            body = body[: body.rfind(b"\n") + 1 or len(body)]
-            left_out.append(part)
-        bodies[part.section] = body
-    return bodies, left_out
+    return Outline(header, root, tuple(wanted), tuple(left_out))
+
+
+def fetch_without_attachments(connection: ImapConnection, copy: RemoteCopy) -> RemoteMessage | None:
+    """Header and texts as a valid message, None when the message is gone meanwhile."""
+    uid = copy.uid or 0
+    try:
+        header = _bytes(fetch_items(connection, uid, b"(UID BODY.PEEK[HEADER]<0.%d>)" % MAX_HEADER), b"BODY[HEADER]")
+        try:
+            planned = outline(header, fetch_structure(connection, uid))
+        except errors.ProtocolError:
+            return _beginning(connection, copy, header)
+        wanted = planned.items
+        found = fetch_items(connection, uid, wanted, literal_cap=MAX_TEXTS * 2) if wanted else {}
+    except errors.MessageGone:
+        return None
+    return planned.message(copy, found)
 
 
 def _beginning(connection: ImapConnection, copy: RemoteCopy, header: bytes) -> RemoteMessage:

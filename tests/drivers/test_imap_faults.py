@@ -32,16 +32,19 @@ def filled(poor_server):
     return poor_server
 
 
-def test_cut_at_any_byte_is_a_lost_connection_and_never_a_half_message(filled):
+@pytest.mark.parametrize("whole_below", [10_000_000, 10_000], ids=["whole", "without attachments"])
+def test_cut_at_any_byte_is_a_lost_connection_and_never_a_half_message(filled, whole_below, monkeypatch):
+    monkeypatch.setattr("drivers.imap.structure.secrets.token_hex", lambda size=0: "same")  # boundaries made anew
     with Proxy(filled.port) as proxy:
-        assert visit(filled, proxy) == RAWS[::-1]
+        expected = visit(filled, proxy, whole_below=whole_below)
         whole = proxy.from_server
+    assert expected[::2] == RAWS[::-2] and (expected[1] == RAWS[1]) == (whole_below > 10_000)
     cuts = [*range(0, 1200, 41), *range(1200, whole - 200, whole // 12), *range(whole - 200, whole - 40, 37)]
     lost = 0
     for cut in cuts:
         with Proxy(filled.port, Mischief(cut_after=cut)) as proxy:
             try:
-                assert visit(filled, proxy) == RAWS[::-1]
+                assert visit(filled, proxy, whole_below=whole_below) == expected
             except errors.ServerUnreachable as error:
                 assert error.kind == "dropped"
                 lost += 1
@@ -373,21 +376,23 @@ def test_a_blocked_address_is_said_so_without_a_packet():
     assert caught.value.kind == "blocked"
 
 
-def test_what_came_whole_before_the_line_broke_is_given_out(filled):
+@pytest.mark.parametrize(("whole_below", "back"), [(10_000_000, 2500), (10_000, 6500)], ids=["whole", "texts"])
+def test_what_came_whole_before_the_line_broke_is_given_out(filled, whole_below, back, monkeypatch):
+    monkeypatch.setattr("drivers.imap.structure.secrets.token_hex", lambda size=0: "same")  # boundaries made anew
     with Proxy(filled.port) as proxy:
-        assert visit(filled, proxy) == RAWS[::-1]
+        expected = visit(filled, proxy, whole_below=whole_below)
         whole = proxy.from_server
     partial = 0
-    for cut in range(whole - 2500, whole, 250):
+    for cut in range(whole - back, whole, 250):
         given = []
         with Proxy(filled.port, Mischief(cut_after=cut)) as proxy:
             driver = ImapDriver(filled.address(timeout=2, port=proxy.port), filled.login())
             try:
                 with driver:
                     keys = [copy.key for copy in driver.fetch_changes("INBOX", None, since=None, limit=10).added]
-                    for message in driver.fetch_messages("INBOX", keys, whole_below=10_000_000):
+                    for message in driver.fetch_messages("INBOX", keys, whole_below=whole_below):
                         given.append(message.raw)
             except errors.ServerUnreachable:
                 partial += 0 < len(given) < len(RAWS)
-        assert all(raw in RAWS for raw in given) and len(set(given)) == len(given)
+        assert all(raw in expected for raw in given) and len(set(given)) == len(given)
     assert partial

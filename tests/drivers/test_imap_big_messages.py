@@ -1,0 +1,74 @@
+"""Big messages among small ones: their outlines come together, their texts in the order asked for, whatever fails."""
+
+from drivers.imap.driver import ImapDriver
+from tests.drivers.contract import mail, mail_with_attachment
+from tests.servers.scripted_imap import ScriptedImap
+
+BIG = 10_000
+
+
+def fetch(server, keys):
+    with ImapDriver(server.address(timeout=5), server.login()) as driver:
+        return list(driver.fetch_messages("INBOX", keys, whole_below=BIG))
+
+
+def test_big_and_small_messages_come_in_the_order_asked_for(poor_server):
+    numbers = range(1, 41)
+    for number in numbers:
+        poor_server.add_message("INBOX", mail_with_attachment() if number % 3 == 0 else mail(number))
+    keys = [str(number) for number in reversed(numbers)]
+    found = fetch(poor_server, keys)
+    assert [one.copy.key for one in found] == keys
+    for one in found:
+        number = int(one.copy.key)
+        assert one.is_complete == bool(number % 3)
+        assert (b"Die Pl" in one.raw) if number % 3 == 0 else one.raw == mail(number)
+
+
+def test_outlines_of_many_messages_are_asked_for_together(poor_server):
+    for _ in range(30):
+        poor_server.add_message("INBOX", mail_with_attachment())
+    poor_server.log.clear()
+    assert len(fetch(poor_server, [str(number) for number in range(1, 31)])) == 30
+    assert poor_server.log.count("UID FETCH") == 1 + 2 + 30  # sizes, outlines by twenty, texts
+
+
+def test_where_outlines_are_refused_each_message_is_asked_for_alone():
+    sizes = b"".join(
+        b'* %d FETCH (UID %d RFC822.SIZE 20000 FLAGS () INTERNALDATE "05-Mar-2026 09:08:07 +0000")\r\n' % (uid, uid)
+        for uid in (1, 2)
+    )
+    structure = b'BODYSTRUCTURE ("TEXT" "PLAIN" NIL NIL NIL "7BIT" 4 1)'
+
+    def answer(tag, line):
+        uids = line.split()[3]
+        if b"BODY" not in line:
+            return sizes + tag + b" OK done\r\n"
+        if b"HEADER" in line and b"BODYSTRUCTURE" in line:
+            return tag + b" NO too much at once\r\n"
+        if b"HEADER" in line:
+            found = b"BODY[HEADER]<0> {14}\r\nSubject: a\r\n\r\n"
+        else:
+            found = structure if b"BODYSTRUCTURE" in line else b"BODY[1]<0> {4}\r\ngood"
+        return b"* 1 FETCH (UID " + uids + b" " + found + b")\r\n" + tag + b" OK done\r\n"
+
+    with ScriptedImap({"UID FETCH": answer}) as server:
+        found = fetch(server, ["1", "2"])
+    assert [one.copy.key for one in found] == ["1", "2"]
+    assert all(one.raw.endswith(b"good") and one.is_complete for one in found)
+
+
+def test_a_big_message_that_goes_meanwhile_is_left_out():
+    sizes = b"".join(
+        b'* %d FETCH (UID %d RFC822.SIZE %d FLAGS () INTERNALDATE "05-Mar-2026 09:08:07 +0000")\r\n' % (uid, uid, size)
+        for uid, size in ((1, 20_000), (2, 4))
+    )
+
+    def answer(tag, line):
+        if b"BODY" not in line:
+            return sizes + tag + b" OK done\r\n"
+        small = b"* 2 FETCH (UID 2 BODY[] {4}\r\ngood)\r\n" if b" 2 " in line else b""
+        return small + tag + b" OK done\r\n"
+
+    with ScriptedImap({"UID FETCH": answer}) as server:
+        assert [(one.copy.key, one.raw) for one in fetch(server, ["1", "2"])] == [("2", b"good")]
