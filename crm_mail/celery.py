@@ -8,6 +8,7 @@ from typing import Any
 from celery import Celery, signals
 from django.conf import settings
 
+from base.process import collect_seldom
 from crm_mail import checks, logs
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "crm_mail.settings")
@@ -32,6 +33,12 @@ def _keep_our_logs(**kwargs: Any) -> None:
 def _keep_connections(**kwargs: Any) -> None:
     """A worker's look at a mailbox finds the connection of the look before."""
     import_module("accounts.kept_connections").begin()
+
+
+@signals.worker_ready.connect
+@signals.worker_process_init.connect
+def _collect_seldom(**kwargs: Any) -> None:
+    collect_seldom()
 
 
 @signals.worker_shutdown.connect

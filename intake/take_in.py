@@ -14,6 +14,7 @@ from django.db import DataError, IntegrityError, transaction
 
 from accounts.models import EmailAccount
 from base.addresses import domain_of, normalise_address
+from base.bulk import one_of
 from base.persistence import do_not_wait_for_the_disk
 from drivers.types import RemoteMessage
 from intake.quarantine import park
@@ -170,7 +171,7 @@ def _still_pending(items: Sequence[Incoming]) -> list[Incoming]:
     Flags that the enumeration changed since the copy was claimed are newer than those that came with the content.
     """
     wanted = [item.copy.pk for item in items]
-    rows = Copy.objects.select_for_update().filter(pk__in=wanted, state=CopyState.PENDING)
+    rows = Copy.objects.select_for_update().filter(pk__in=one_of(wanted), state=CopyState.PENDING)
     pending = dict(rows.values_list("pk", "flags"))
     return [
         item

@@ -6,18 +6,16 @@ arrives in any order and a link may have to reach a reply that was downloaded be
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from django.db import connection
 from django.db.models import Exists, OuterRef
-from django.db.models.expressions import RawSQL
 
 from accounts.models import Alias, EmailAccount, User
 from base.addresses import normalise_address
+from base.bulk import one_of
 from contacts.models import CompanyDomain, ContactAddress
 from contacts.queries import public_mail_domains
 from linking import matching
@@ -58,7 +56,7 @@ def load(message_ids: Sequence[int]) -> tuple[list[ThreadFacts], matching.Known]
 def _mails_of_threads(message_ids: Sequence[int]) -> dict[int, list[tuple[int, bool, str]]]:
     wanted = set(message_ids)
     threads: dict[int, list[tuple[int, bool, str]]] = defaultdict(list)
-    rows = Message.objects.filter(thread__in=Message.objects.filter(id__in=message_ids).values("thread"))
+    rows = Message.objects.filter(thread__in=Message.objects.filter(id__in=one_of(message_ids)).values("thread"))
     for message_id, thread, is_outgoing, verdict in rows.order_by("received_at", "id").values_list(
         "id", "thread_id", "is_outgoing", "verdict"
     ):
@@ -74,7 +72,7 @@ def _mails_of_threads(message_ids: Sequence[int]) -> dict[int, list[tuple[int, b
 def _addresses(message_ids: list[int]) -> dict[int, list[tuple[str, str]]]:
     found: dict[int, list[tuple[str, str]]] = defaultdict(list)
     for some in in_slices(message_ids):
-        rows = MessageAddress.objects.filter(message__in=some, role__in=list(matching.ROLES)).order_by("id")
+        rows = MessageAddress.objects.filter(message_id__in=one_of(some), role__in=list(matching.ROLES)).order_by("id")
         for message_id, role, address in rows.values_list("message_id", "role", "correspondent__address"):
             found[message_id].append((role, address))
     return found
@@ -83,7 +81,7 @@ def _addresses(message_ids: list[int]) -> dict[int, list[tuple[str, str]]]:
 def _links(message_ids: list[int]) -> dict[int, list[matching.StoredLink]]:
     found: dict[int, list[matching.StoredLink]] = defaultdict(list)
     for some in in_slices(message_ids):
-        rows = MessageLink.objects.filter(message__in=some).order_by("id")
+        rows = MessageLink.objects.filter(message_id__in=one_of(some)).order_by("id")
         for message_id, contact, company, reason, is_rejected in rows.values_list(
             "message_id", "contact_id", "company_id", "reason", "is_rejected"
         ):
@@ -98,7 +96,7 @@ def load_known(addresses: Iterable[str]) -> matching.Known:
     contacts: dict[str, int] = {}
     employers: dict[int, int] = {}
     for some in in_slices(seen):
-        rows = ContactAddress.objects.filter(address__in=_bound(some))
+        rows = ContactAddress.objects.filter(address__in=one_of(some))
         for address, contact, company in rows.values_list("address", "contact_id", "contact__company_id"):
             contacts[address] = contact
             if company is not None:
@@ -112,17 +110,10 @@ def company_domains(domains: set[str]) -> dict[str, int]:
     """Return {domain: company} for those of `domains` that belong to a company and are no public mail service."""
     found: dict[str, int] = {}
     for some in in_slices(sorted(domains)):
-        found.update(CompanyDomain.objects.filter(domain__in=_bound(some)).values_list("domain", "company_id"))
+        found.update(CompanyDomain.objects.filter(domain__in=one_of(some)).values_list("domain", "company_id"))
     for domain in public_mail_domains(found) if found else ():
         del found[domain]
     return found
-
-
-def _bound(values: list[str]) -> list[str] | RawSQL:
-    """Return `values` for an `__in`: on PostgreSQL as one parameter, because binding a thousand costs more than the query."""
-    if connection.vendor != "postgresql":
-        return values
-    return RawSQL("SELECT jsonb_array_elements_text(%s::jsonb)", [json.dumps(values)])  # noqa: S611 - no value in it
 
 
 def own_addresses() -> frozenset[str]:

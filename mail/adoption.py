@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from django.db.models import Count, Min, Q, QuerySet
 
 from accounts.models import EmailAccount
+from base.bulk import one_of
 from mail import rows
 from mail.hashes import id_hash
 from mail.models import Copy, Folder, Message, MessageContent, Part
@@ -178,20 +179,21 @@ def _candidates(email_account: EmailAccount, items: Sequence[Incoming]) -> list[
     """Messages that may be the same by what their headers say; those without a Message-ID by their arrival, too."""
     named = [item for item in items if item.parsed.message_id]
     nameless = [item for item in items if not item.parsed.message_id]
-    test = Q(digest__in={item.parsed.digest for item in named})
-    test |= Q(message_id_hash__in={id_hash(item.parsed.message_id) for item in named})
-    test |= Q(
-        message_id_hash=None,
-        digest__in={item.parsed.digest for item in nameless},
-        received_at__in={item.copy.received_at for item in nameless if item.copy.received_at},
-    )
+    test = Q(digest__in=one_of({item.parsed.digest for item in named}))
+    test |= Q(message_id_hash__in=one_of({id_hash(item.parsed.message_id) for item in named}))
+    if nameless:
+        test |= Q(
+            message_id_hash=None,
+            digest__in={item.parsed.digest for item in nameless},
+            received_at__in={item.copy.received_at for item in nameless if item.copy.received_at},
+        )
     return _with_places(Message.objects.filter(test, email_account=email_account))
 
 
 def _with_places(messages: QuerySet[Message]) -> list[Candidate]:
     fields = ("pk", "digest", "message_id_hash", "size", "received_at")
     found = {row[0]: Candidate(*row) for row in messages.values_list(*fields)}
-    copies = Copy.objects.filter(message_id__in=list(found))
+    copies = Copy.objects.filter(message_id__in=one_of(found))
     for message_id, folder_id, epoch, missing, gone in copies.values_list(
         "message_id", "folder_id", "epoch", "missing_since", "folder__gone_at"
     ):

@@ -18,6 +18,7 @@ from django.db.models.expressions import RawSQL
 from django.utils import timezone
 
 from accounts.models import EmailAccount
+from base.bulk import one_of
 from base.persistence import do_not_wait_for_the_disk
 from mail.models import Copy, CopyState, Folder, Message, MessageContent, Part
 from mail.search_document import ATTACHMENT, Searchable, bare_document, document
@@ -29,7 +30,7 @@ from mail.tokens import fold
 
 __all__ = ["Position", "index_messages", "index_pending", "parse_query", "remove", "search"]
 
-SLICE = 100  # messages indexed in one transaction
+SLICE = 250  # messages indexed in one transaction
 MAX_ROUNDS = 20  # pages of the index read for one page of results
 
 # Says which messages a contact: or company: filter means, as a condition on Message without joins (pk__in=…).
@@ -72,11 +73,13 @@ def _index_slice(ids: Sequence[int], *, is_last_try: bool = False) -> int:
     try:
         with transaction.atomic():
             do_not_wait_for_the_disk()
-            rows = Message.objects.filter(pk__in=ids).select_for_update(of=("self",), skip_locked=True, no_key=True)
+            rows = Message.objects.filter(pk__in=one_of(ids)).select_for_update(
+                of=("self",), skip_locked=True, no_key=True
+            )
             messages = list(rows.only("pk", "email_account_id", "subject", "received_at", "has_attachments"))
             if messages:
                 engine().write(list(_bare_entries(messages) if is_last_try else _entries(messages)))
-                Message.objects.filter(pk__in=[message.pk for message in messages]).update(is_indexed=True)
+                Message.objects.filter(pk__in=one_of(message.pk for message in messages)).update(is_indexed=True)
             return len(messages)
     except DatabaseError:
         # One text that the database refuses must not keep the others, nor itself, waiting for ever.
@@ -93,11 +96,11 @@ def _bare_entries(messages: Sequence[Message]) -> Iterator[Entry]:
 
 def _entries(messages: Sequence[Message]) -> Iterator[Entry]:
     ids = [message.pk for message in messages]
-    rows = MessageContent.objects.filter(pk__in=ids).only("text", "in_reply_to", "recipients")
+    rows = MessageContent.objects.filter(pk__in=one_of(ids)).only("text", "in_reply_to", "recipients")
     contents = {content.pk: content for content in rows}
     names: dict[int, list[str]] = {}
     for message_id, name in (
-        Part.objects.filter(message__in=ids).exclude(file_name="").values_list("message_id", "file_name")
+        Part.objects.filter(message_id__in=one_of(ids)).exclude(file_name="").values_list("message_id", "file_name")
     ):
         names.setdefault(message_id, []).append(name)
     for message in messages:

@@ -39,13 +39,7 @@ CREATE = (
     "CREATE INDEX mail_search_newest ON mail_search (received_at DESC, message_id DESC)",
     "CREATE INDEX mail_search_of_account ON mail_search (email_account_id, received_at DESC, message_id DESC)",
 )
-_WRITE = """
-    INSERT INTO mail_search (message_id, email_account_id, received_at, vector)
-    SELECT message, account, received, words::tsvector
-    FROM unnest(%s::bigint[], %s::bigint[], %s::timestamptz[], %s::text[]) AS t (message, account, received, words)
-    ON CONFLICT (message_id) DO UPDATE SET email_account_id = excluded.email_account_id,
-        received_at = excluded.received_at, vector = excluded.vector
-"""
+_WRITE = "COPY mail_search (message_id, email_account_id, received_at, vector) FROM STDIN"
 _ORDER = "ORDER BY received_at DESC, message_id DESC LIMIT %s"
 
 
@@ -53,15 +47,12 @@ class PostgresEngine:
     """tsvector and GIN."""
 
     def write(self, entries: Sequence[Entry]) -> None:
-        """Write rows, in place of those of the same messages."""
-        columns = (
-            [entry.message_id for entry in entries],
-            [entry.email_account_id for entry in entries],
-            [entry.received_at for entry in entries],
-            [f"{vector_text(entry.words)} {span_marks(entry.received_at)}" for entry in entries],
-        )
-        with connection.cursor() as cursor:
-            cursor.execute(_WRITE, columns)
+        """Write rows, in place of those of the same messages. The caller holds the locks of the messages' own rows."""
+        self.remove([entry.message_id for entry in entries])
+        with connection.cursor() as cursor, cursor.copy(_WRITE) as copy:
+            for entry in entries:
+                vector = f"{vector_text(entry.words)} {span_marks(entry.received_at)}"
+                copy.write_row((entry.message_id, entry.email_account_id, entry.received_at, vector))
 
     def remove(self, message_ids: Sequence[int]) -> None:
         """Take messages out of the index."""

@@ -13,7 +13,7 @@ from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
 from accounts.models import EmailAccount
-from base.bulk import insert_rows, reserve_ids, update_rows
+from base.bulk import insert_rows, one_of, reserve_ids, update_rows
 from mail import rows, threads
 from mail.adoption import adopt, follow_parts
 from mail.models import Copy, CopyState, Correspondent, Message, MessageAddress, MessageContent, Part, Thread
@@ -108,7 +108,7 @@ def _new_messages(
 def correspondents(addresses: set[str]) -> dict[str, int]:
     """Ids of these (normalised) addresses, made where they are new. Sorted, so that two workers never deadlock."""
     wanted = sorted(addresses)
-    ids = dict(Correspondent.objects.filter(address__in=wanted).values_list("address", "pk"))
+    ids = dict(Correspondent.objects.filter(address__in=one_of(wanted)).values_list("address", "pk"))
     missing = [address for address in wanted if address not in ids]
     if missing:
         Correspondent.objects.bulk_create(
@@ -153,7 +153,7 @@ def settle_same_object(email_account: EmailAccount, by_object: Mapping[str, int]
 
 def _revive(message_ids: set[int]) -> None:
     """A message that had gone and is on the server again is shown again, unless it lies in the trash there."""
-    gone = Message.objects.filter(pk__in=message_ids).exclude(gone_at=None, trashed_at=None)
+    gone = Message.objects.filter(pk__in=one_of(message_ids)).exclude(gone_at=None, trashed_at=None)
     touched = list(gone.values_list("thread_id", flat=True))
     if touched:
         elsewhere = Copy.objects.filter(message=OuterRef("pk"), missing_since=None).exclude(folder__role="trash")

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from operator import attrgetter
 
-from base.bulk import insert_rows, reserve_ids, update_rows
+from base.bulk import insert_rows, one_of, reserve_ids, update_rows
 from mail.hashes import id_hash
 from mail.models import Message, Thread, ThreadReference
 from mail.thread_rows import SHOWN, Shown, thread_row
@@ -68,7 +68,7 @@ def assign(email_account_id: int, clues: Sequence[ThreadClue]) -> Assigned:
     hashes = [clue.hashes() for clue in clues]
     every = {value for some in hashes for value in some}
     known = dict(
-        ThreadReference.objects.filter(email_account_id=email_account_id, id_hash__in=every).values_list(
+        ThreadReference.objects.filter(email_account_id=email_account_id, id_hash__in=one_of(every)).values_list(
             "id_hash", "thread_id"
         )
     )

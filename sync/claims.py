@@ -13,6 +13,7 @@ from django.db import connection, transaction
 from django.db.models import F, Q
 from django.db.models.functions import Now
 
+from base.bulk import one_of
 from base.persistence import do_not_wait_for_the_disk
 from base.process import is_dead
 from mail.models import Copy, CopyState
@@ -45,7 +46,7 @@ def claim(email_account_id: int, holder: str, limit: int) -> list[Copy]:
     copies = pace.within(list(rows[:limit]), allowed)
     if past := sum(copy.size or 0 for copy in copies if allowed.is_history(copy)):
         pace.spend(email_account_id, past)
-    Copy.objects.filter(pk__in=[copy.pk for copy in copies]).update(claimed_by=holder, claimed_until=Now() + LIFE)
+    Copy.objects.filter(pk__in=one_of(copy.pk for copy in copies)).update(claimed_by=holder, claimed_until=Now() + LIFE)
     return copies
 
 

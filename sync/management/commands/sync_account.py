@@ -15,6 +15,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from accounts.models import AccountState, EmailAccount
 from base.addresses import normalise_address
+from base.process import collect_seldom
 from drivers.errors import DriverError, ServerBusy
 from sync import claims, pipeline, schedule, status
 
@@ -34,6 +35,11 @@ class Command(BaseCommand):
         parser.add_argument("address")
         parser.add_argument("--as-helper", action="store_true", help=SUPPRESS)  # fetch beside another process, silently
         parser.add_argument("--json", action="store_true", help="Print the figures as JSON.")
+
+    def run_from_argv(self, argv: list[str]) -> None:
+        """As a process of its own."""
+        collect_seldom()
+        super().run_from_argv(argv)
 
     def handle(self, *args: Any, **options: Any) -> None:
         email_account = find_email_account(options["address"])
