@@ -44,7 +44,7 @@ def clean_line(text: str, limit: int = 1000) -> str:
     """
     text = text[: limit * 4]
     if text.isascii() and text.isprintable():  # most are: nothing to look for
-        return text.strip()[:limit].rstrip()
+        return text.strip()[:limit].rstrip() if len(text) > limit else text.strip()
     text = _CONTROLS.sub(" ", text)
     return _SURROGATES.sub("\ufffd", text).strip()[:limit].rstrip()
 
