@@ -9,8 +9,8 @@ import html as html_entities
 import re
 from dataclasses import dataclass, field
 
-from mail.decoding import base64_size, decode_charset, decode_transfer
-from mail.headers import clean_file_name, decode_value, first, parse_parameters, raw_text, token
+from mail.decoding import base64_size, codec_for, decode_charset, decode_transfer, unix_lines
+from mail.headers import clean_file_name, decode_value, first
 from mail.html_text import html_to_text
 from mail.mime import Node
 from mail.types import ParsedPart
@@ -19,6 +19,7 @@ MAX_TEXT = 2_000_000  # characters of text kept
 MAX_HTML = 4_000_000  # characters of HTML kept
 
 _META = re.compile(rb"(?i)<meta[^>]{0,200}?charset\s*=\s*[\"']?\s*([a-z0-9._:-]{1,40})")
+_ONE_BYTE_ENDS = ("utf-8", "cp1252")  # codecs where CR and LF are these bytes and nothing else
 _EMBEDDED = ("message/rfc822", "message/global", "message/news")
 _READABLE = (
     "text/enriched",
@@ -77,13 +78,8 @@ def _place(node: Node, layout: Layout, wanted: tuple[str, ...], index: int) -> N
     layout.html.append(node)
 
 
-def disposition(node: Node) -> str:
-    """Return the Content-Disposition's token, "" without one."""
-    return token(first(node.fields, b"content-disposition"))
-
-
 def _is_body(node: Node, index: int) -> bool:
-    if node.type not in _READABLE or disposition(node) == "attachment":
+    if node.type not in _READABLE or node.head.disposition == "attachment":
         return False
     if node.parent_type == "multipart/related" and index:
         return False
@@ -92,24 +88,16 @@ def _is_body(node: Node, index: int) -> bool:
 
 def file_name(node: Node) -> str:
     """Return the name of a part: of its disposition, else of its type, else what the headers describe."""
-    raw = first(node.fields, b"content-disposition")
-    name = parse_parameters(raw).get("filename", "") if raw else ""
-    name = clean_file_name(name) or clean_file_name(node.parameters.get("name", ""))
+    name = node.head.file_name
     if not name and node.type in _EMBEDDED and node.children:
         subject = decode_value(first(node.children[0].fields, b"subject"), 100)
         name = clean_file_name(re.sub(r"[\\/:*?\"<>|]+", " ", subject)) + ".eml" if subject else ""
     return name
 
 
-def content_id(node: Node) -> str:
-    """Return the Content-ID without brackets (the form of cid: URLs, RFC 2392)."""
-    value = first(node.fields, b"content-id")
-    return raw_text(value, 1000).strip().removeprefix("<").removesuffix(">").strip()[:500] if value else ""
-
-
 def part_size(node: Node) -> int:
     """Return the decoded size of a leaf in bytes, for base64 without decoding."""
-    encoding = node.encoding
+    encoding = node.head.encoding
     if encoding == "base64":
         return base64_size(node.raw_body())
     if encoding == "quoted-printable":
@@ -124,22 +112,32 @@ def parsed_part(node: Node) -> ParsedPart:
         content_type=node.type[:120],
         size=part_size(node),
         file_name=file_name(node),
-        content_id=content_id(node),
+        content_id=node.head.content_id,
     )
 
 
 def leaf_text(node: Node, problems: dict[str, None]) -> str:
     """Return the decoded text of a text leaf with LF line ends (format=flowed not yet undone)."""
+    if node.decoded is None:
+        node.decoded = _decoded(node)
+    text, exact = node.decoded
+    if not exact:
+        problems["charset"] = None
+    return text
+
+
+def _decoded(node: Node) -> tuple[str, bool]:
     data = node.content()[: 4 * MAX_HTML]
-    label = node.parameters.get("charset", "")
+    label = node.head.parameters.get("charset", "")
     if not label and node.type == "text/html":
         meta = _META.search(data[:4096])
         label = meta[1].decode("ascii") if meta and not _is_utf8(data) else ""
+    if codec_for(label or "utf-8") in _ONE_BYTE_ENDS:
+        data = unix_lines(data)
     text, exact = decode_charset(data, label)
-    if not exact:
-        problems["charset"] = None
-    text = text.replace("\r\n", "\n") if "\r" in text else text
-    return text.replace("\r", "\n") if "\r" in text else text
+    if "\r" in text:
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
+    return text, exact
 
 
 def _is_utf8(data: bytes) -> bool:
@@ -157,8 +155,8 @@ def plain_text(node: Node, problems: dict[str, None]) -> str:
         return html_to_text(text)
     if node.type in ("text/enriched", "text/richtext"):
         return re.sub(r"<[^<>]{1,60}>", "", text.replace("<<", "\0")).replace("\0", "<")
-    if node.parameters.get("format", "").lower() == "flowed":
-        return unflow(text, node.parameters.get("delsp", "").lower() == "yes")
+    if node.head.parameters.get("format", "").lower() == "flowed":
+        return unflow(text, node.head.parameters.get("delsp", "").lower() == "yes")
     return text
 
 

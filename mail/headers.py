@@ -1,4 +1,4 @@
-"""Header fields out of bytes: blocks, parameters, dates, message ids, addresses.
+"""Header fields out of bytes: blocks, parameters, message ids, addresses.
 
 Invariant: every value that leaves here is one line without control characters; no function raises for any bytes.
 """
@@ -6,18 +6,21 @@ Invariant: every value that leaves here is one line without control characters; 
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta, timezone
-from email.utils import parsedate_tz
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from itertools import islice
 from urllib.parse import unquote_to_bytes
 
 from base.addresses import MAX_HEADER, MAX_NAME, clean_line, parse_address_list
-from mail.decoding import clean_text, decode_charset, decode_words
+from mail.decoding import clean_text, decode_charset, decode_words, unix_lines
 from mail.types import Address
 
 MAX_VALUE = 64 * 1024  # bytes of one header's value that are decoded
+MAX_REMEMBERED = 200  # bytes of an address header that is remembered
 MAX_FIELDS = 2000  # header fields read of one entity
 
-_FIELD = re.compile(rb"([!-9;-~\x80-\xff]{1,200})[ \t]*:([^\n]*(?:\n[ \t]+[^\n]*)*)(?:\n|\Z)")
+# A field, or nothing where none begins: so that finditer gives one field after the other and stops at the first junk.
+_FIELD = re.compile(rb"([!-9;-~\x80-\xff]{1,200})[ \t]*:([^\n]*(?:\n[ \t]+[^\n]*)*)(?:\n|\Z)|")
 _BLANK = re.compile(rb"\r?\n")
 _FROM_LINE = re.compile(rb">?From [^\n]*\n")
 _KNOWN_FIELD = re.compile(
@@ -33,12 +36,14 @@ _PARAMETER = re.compile(
     r"|((?:=\?[^?;\s]{1,60}\?[bBqQ]\?[^?]{0,1000}\?=\s*)*[^;\"]{0,1000}?)(?=\s{0,50}(?:[;\"]|\Z)|\s{1,50}[^\s;=\"]{1,40}=))",
     re.S,
 )
+_ESCAPED = re.compile(r"\\([\"\\])")
+_COMMENT = re.compile(r"\([^()]*\)")
 _TYPE = re.compile(r"\s*([A-Za-z0-9!#$&^_.+-]{1,100})\s*/\s*([A-Za-z0-9!#$&^_.+-]{1,100})")
+_SINGLE_ID = re.compile(rb"[ \t\r\n]*<([!-;=?-~]+)>[ \t\r\n]*")
 _MESSAGE_ID = re.compile(r"<([^<>\s]{1,990})>")
 _BIDI = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
-_ZONE = re.compile(r"(?i)\(?(?:GMT|UTC)?\s*([+-])(\d{1,2}):(\d{2})\)?\s*$")
 
-Fields = dict[bytes, list[bytes]]
+Fields = Mapping[bytes, Sequence[bytes]]
 
 
 def header_end(data: bytes, start: int, end: int) -> tuple[int, int]:
@@ -49,9 +54,9 @@ def header_end(data: bytes, start: int, end: int) -> tuple[int, int]:
     """
     if start >= end:
         return end, end
-    first = _BLANK.match(data, start, end)
-    if first:
-        return start, first.end()
+    blank = _BLANK.match(data, start, end) if data[start] in b"\r\n" else None
+    if blank:
+        return start, blank.end()
     # Which kind of line end comes first says which blank line to look for first: the other one is then looked for in the
     # header alone, and not through all of the body.
     likely, other = (b"\n\r\n", b"\n\n") if _ends_in_crlf(data, start, end) else (b"\n\n", b"\n\r\n")
@@ -72,18 +77,21 @@ def read_fields(data: bytes, start: int, end: int) -> tuple[Fields, int]:
 
     Reading stops before `end` where a line is no field and no known field follows: the body begins there.
     """
-    fields: Fields = {}
+    fields: dict[bytes, list[bytes]] = {}
     position = start
     count = 0
     last: list[bytes] | None = None
     while position < end and count < MAX_FIELDS:
-        match = _FIELD.match(data, position, end)
-        if match:
-            last = fields.setdefault(match[1].lower(), [])
-            last.append(match[2])
+        for match in islice(_FIELD.finditer(data, position, end), MAX_FIELDS - count):
+            name, value = match.groups()
+            if name is None:
+                break
+            last = fields.setdefault(name.lower(), [])
+            last.append(value)
             position = match.end()
             count += 1
-            continue
+        if position >= end or count >= MAX_FIELDS:
+            break
         junk = _FROM_LINE.match(data, position, end) if not count else None
         if junk:
             position = junk.end()
@@ -112,28 +120,43 @@ def raw_text(value: bytes, limit: int = MAX_VALUE) -> str:
 
 def decode_value(value: bytes, limit: int = 4000) -> str:
     """Return an unstructured value decoded (RFC 2047) as one clean line of at most `limit` characters."""
+    if not value:
+        return ""
     return clean_line(decode_words(raw_text(value)), limit)
 
 
 def first(fields: Fields, name: bytes) -> bytes:
     """Return the first value of a field that is not blank, b"" if there is none."""
     for value in fields.get(name, ()):
-        if value.strip():
+        if value and not value.isspace():
             return value
     return b""
 
 
 def addresses(fields: Fields, name: bytes) -> tuple[Address, ...]:
     """Return the mailboxes of all fields of that name, names decoded after the list was split (RFC 2047 5)."""
+    values = fields.get(name)
+    if not values:
+        return ()
+    found: tuple[Address, ...] = ()
+    for value in values[:20]:
+        found += _remembered_mailboxes(value) if len(value) <= MAX_REMEMBERED else _mailboxes(value)
+    return found
+
+
+def _mailboxes(value: bytes) -> tuple[Address, ...]:
     found: list[Address] = []
-    for value in fields.get(name, ())[:20]:
-        for label, address in parse_address_list(raw_text(value, MAX_HEADER)):
-            if label:
-                label = clean_line(decode_words(label), MAX_NAME)
-                if len(label) > 1 and label[0] == label[-1] and label[0] in "\"'":
-                    label = label[1:-1].strip()
-            found.append(Address(label, address))
+    for label, address in parse_address_list(raw_text(value, MAX_HEADER)):
+        if label:
+            label = clean_line(decode_words(label), MAX_NAME)
+            if len(label) > 1 and label[0] == label[-1] and label[0] in "\"'":
+                label = label[1:-1].strip()
+        found.append(Address(label, address))
     return tuple(found)
+
+
+# The same few people write to the same few people.
+_remembered_mailboxes = lru_cache(maxsize=4096)(_mailboxes)
 
 
 def parse_parameters(value: bytes) -> dict[str, str]:
@@ -151,7 +174,7 @@ def parse_parameters(value: bytes) -> dict[str, str]:
     for match in _PARAMETER.finditer(text):
         name = match[1].lower()
         quoted = match[2]
-        content = re.sub(r"\\([\"\\])", r"\1", quoted) if quoted is not None else match[3].strip()
+        content = _unquoted(quoted) if quoted is not None else match[3].strip()
         if "*" in name:
             base, _, rest = name.partition("*")
             number = rest.rstrip("*")
@@ -164,6 +187,10 @@ def parse_parameters(value: bytes) -> dict[str, str]:
     return {
         name: clean_line(decode_words(content) if "=?" in content else content, 1000) for name, content in plain.items()
     }
+
+
+def _unquoted(text: str) -> str:
+    return _ESCAPED.sub(r"\1", text) if "\\" in text else text
 
 
 def _join_extended(found: list[tuple[int, bool, str]]) -> str:
@@ -190,12 +217,19 @@ def content_type(value: bytes) -> str:
 
 def token(value: bytes) -> str:
     """Return the first token of a value in lower case (disposition, transfer encoding), comments and spaces off."""
-    text = re.sub(r"\([^()]*\)", " ", value[:300].decode("latin-1")).partition(";")[0].split()
-    return text[0].strip("\"'").lower() if text else ""
+    if not value:
+        return ""
+    text = value[:300].decode("latin-1")
+    if "(" in text:
+        text = _COMMENT.sub(" ", text)
+    words = text.partition(";")[0].split(None, 1)
+    return words[0].strip("\"'").lower() if words else ""
 
 
 def clean_file_name(name: str) -> str:
     """Return the name a person is shown and a download gets: no path, no controls, no text direction tricks, <= 200."""
+    if not name:
+        return ""
     name = _BIDI.sub("", clean_line(name, 1000)).replace("\\", "/").rpartition("/")[2].strip()
     if len(name) <= 200:
         return "" if name in (".", "..") else name
@@ -205,6 +239,11 @@ def clean_file_name(name: str) -> str:
 
 def message_ids(value: bytes) -> tuple[str, ...]:
     """Return the message ids of a References or In-Reply-To value without brackets, in order, each once."""
+    if not value:
+        return ()
+    single = _SINGLE_ID.fullmatch(value) if len(value) <= 990 else None
+    if single and b"=?" not in value:
+        return (single[1].decode("ascii"),)
     text = clean_line(raw_text(value), MAX_VALUE)
     if "=?" in text:
         text = clean_line(decode_words(text), MAX_VALUE)
@@ -223,29 +262,6 @@ def message_id(value: bytes) -> str:
     return clean_line(re.sub(r"[<>\s]+", "", raw_text(value)), 990)
 
 
-def parse_date(value: bytes) -> datetime | None:
-    """Return a Date value as aware UTC, None where nobody can read it. Tolerates the obsolete and the broken forms."""
-    text = clean_line(decode_words(raw_text(value, 400)), 300)
-    if not text:
-        return None
-    if "(" in text:
-        text = without_comments(text)
-    text = _ZONE.sub(r" \1\2\3", text)
-    try:
-        found = parsedate_tz(text)
-        if not found:
-            return _parse_iso(text)
-        year, month, day, hour, minute, second = found[:6]
-        offset = timedelta(seconds=found[9] or 0)
-        if abs(offset) >= timedelta(hours=24):
-            offset = timedelta(0)
-        leap = timedelta(seconds=1) if second == 60 else timedelta(0)
-        moment = datetime(year, month, day, hour, minute, min(second, 59), tzinfo=timezone(offset))
-        return moment.astimezone(UTC) + leap
-    except (ValueError, OverflowError, TypeError, IndexError):
-        return None
-
-
 def without_comments(text: str) -> str:
     """Return a structured value without its comments, nested ones included (RFC 5322 3.2.2); not for quoted strings."""
     out, depth = [], 0
@@ -259,15 +275,8 @@ def without_comments(text: str) -> str:
     return " ".join(out).strip()
 
 
-def _parse_iso(text: str) -> datetime | None:
-    try:
-        moment = datetime.fromisoformat(text.strip())
-    except ValueError:
-        return None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
-
-
 def header_text(data: bytes) -> str:
     """Return a raw header block as text with LF line ends."""
+    data = unix_lines(data)
     text = data.decode("ascii") if data.isascii() else decode_charset(data)[0]
     return clean_text(text.replace("\r\n", "\n").replace("\r", "\n"))

@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import Protocol
 
 from mail.bodies import join_html, join_text, parsed_part, sort_leaves
+from mail.dates import parse_date
 from mail.decoding import decode_charset
 from mail.headers import (
     Fields,
@@ -23,7 +24,6 @@ from mail.headers import (
     header_text,
     message_id,
     message_ids,
-    parse_date,
     raw_text,
     token,
 )
@@ -40,7 +40,9 @@ _CID = re.compile(r"(?i)cid:\s*([^\s\"'<>)]{1,500})")
 _ATTRIBUTION = re.compile(
     r"(?:wrote|writes|schrieb|a écrit|escribió|ha scritto|escreveu|skrev|napisał\(?a?\)?|написал\w*)\s*:\s*$", re.I
 )
-_LOUD = (b"x-autoreply", b"x-autorespond", b"list-id", b"list-unsubscribe", b"feedback-id", b"x-failed-recipients")
+_LOUD = frozenset(
+    (b"x-autoreply", b"x-autorespond", b"list-id", b"list-unsubscribe", b"feedback-id", b"x-failed-recipients")
+)
 _BULK = ("bulk", "junk", "list", "auto_reply", "auto-reply")
 
 
@@ -157,7 +159,7 @@ def _is_automatic(root: Node) -> bool:
     submitted = token(first(fields, b"auto-submitted"))
     if submitted and submitted != "no":
         return True
-    if token(first(fields, b"precedence")) in _BULK or any(name in fields for name in _LOUD):
+    if token(first(fields, b"precedence")) in _BULK or not _LOUD.isdisjoint(fields):
         return True
     if root.type == "multipart/report" or any(value.strip() == b"<>" for value in fields.get(b"return-path", ())):
         return True
@@ -168,13 +170,21 @@ def _is_automatic(root: Node) -> bool:
 def make_snippet(text: str) -> str:
     """Return the beginning of a text as one line of at most 200 characters, without quoted lines where it has others."""
     head = text[:3000]
+    beginning = head[:600].rpartition("\n")[0]  # whole lines, and enough of them for most
+    line = _unquoted_line(beginning)
+    if len(line) <= MAX_SNIPPET:
+        line = _unquoted_line(head) or " ".join(head.split())
+    return line if len(line) <= MAX_SNIPPET else line[: MAX_SNIPPET - 1].rstrip() + "…"
+
+
+def _unquoted_line(text: str) -> str:
+    """Return the lines that are no quotes and introduce none, as one line."""
     lines = [
         line
-        for line in head.split("\n")
-        if not line.startswith(">") and not (line.endswith(":") and _ATTRIBUTION.search(line[-80:]))
+        for line in text.split("\n")
+        if not (line.startswith(">") or (line.endswith(":") and _ATTRIBUTION.search(line[-80:])))
     ]
-    line = " ".join(" ".join(lines).split()) or " ".join(head.split())
-    return line if len(line) <= MAX_SNIPPET else line[: MAX_SNIPPET - 1].rstrip() + "…"
+    return " ".join(" ".join(lines).split())
 
 
 def _with_embedded(text: str, attachments: Sequence[Node], problems: dict[str, None]) -> str:
@@ -197,7 +207,7 @@ def _with_embedded(text: str, attachments: Sequence[Node], problems: dict[str, N
 
 
 def _parts(root: Node, body: set[int], html: str, absent: dict[str, PartLike]) -> tuple[ParsedPart, ...]:
-    referenced = {cid.lower() for cid in _CID.findall(html)} if "cid:" in html or "CID:" in html else set()
+    referenced: set[str] | None = None  # read when a part has an id to be referred to by
     found: list[ParsedPart] = []
     seen: set[str] = set()
     inner_body: set[int] = set()
@@ -213,13 +223,19 @@ def _parts(root: Node, body: set[int], html: str, absent: dict[str, PartLike]) -
         part = parsed_part(node)
         if is_absent:
             part = _left_out(absent[node.section], part)
-        if part.content_id and part.content_id.lower() in referenced:
-            part = replace(part, is_inline=True)
+        if part.content_id:
+            referenced = _content_ids(html) if referenced is None else referenced
+            if part.content_id.lower() in referenced:
+                part = replace(part, is_inline=True)
         found.append(part)
     for section, info in absent.items():
         if section not in seen:
             found.append(_left_out(info, None))
     return tuple(found)
+
+
+def _content_ids(html: str) -> set[str]:
+    return {cid.lower() for cid in _CID.findall(html)} if "cid:" in html or "CID:" in html else set()
 
 
 def _left_out(info: PartLike, part: ParsedPart | None) -> ParsedPart:

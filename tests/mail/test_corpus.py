@@ -13,7 +13,8 @@ import pytest
 
 from mail.authentication import parse_results
 from mail.bodies import leaf_text, sort_leaves
-from mail.headers import content_type, decode_value, message_ids, parse_date, parse_parameters
+from mail.dates import parse_date
+from mail.headers import content_type, decode_value, message_ids, parse_parameters
 from mail.html_text import html_to_text
 from mail.message import extract_part, parse_message, read_tree
 from mail.mime import TreeBuilder, walk
