@@ -51,6 +51,7 @@ def filled(count: int) -> Iterator[Filled]:
             _link(server.maildir(OURS) / "cur", server.maildir(user) / "cur", newest=FEW)
         for path in (server.maildir(OURS) / "cur").iterdir():  # both read from memory, not from the disk
             path.read_bytes()
+        os.sync()  # what was put there is not written to the disk while somebody is measured
         yield there
 
 

@@ -9,18 +9,16 @@ from __future__ import annotations
 import importlib
 import os
 import random
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from bench.instance import ROOT, Instance
+from bench.instance import Instance
+from bench.processes import WORKER, running
 from bench.table import median, share, table
 from tests.servers.dovecot import PASSWORD, Dovecot, DovecotOptions
-from tests.servers.postgres import die_with_parent
 from tests.servers.redis import RedisServer
 
 DELIVERIES = 100
@@ -67,7 +65,7 @@ def run(count: int) -> bool:
         instance.enter_django()
         importlib.import_module("django").setup()
         _connect(server, users)
-        with _running(instance) as listener:
+        with running(instance, WORKER, ["manage.py", "listen"]) as (_worker, listener):
             opening = _until_all_stand(instance, count)
             memory = _resident(listener.pid)
             waits = _deliver(server, instance, users)
@@ -107,36 +105,6 @@ def _connect(server: Dovecot, users: tuple[str, ...]) -> None:
             ca_bundle=server.authority.pem,
         )
         vault.store_secret(PASSWORD, email_account=account)
-
-
-@contextmanager
-def _running(instance: Instance) -> Iterator[subprocess.Popen[bytes]]:
-    """Worker and listener; yields the listener."""
-    worker = ["-m", "celery", "-A", "crm_mail", "worker", "-P", "threads", "-c", "8", "-Q", "crm_mail,clicks"]
-    words = [[*worker, "--without-gossip", "--without-mingle", "--loglevel", "WARNING"], ["manage.py", "listen"]]
-    with (instance.folder / "processes.log").open("wb") as log:
-        started = [
-            subprocess.Popen(
-                [sys.executable, *one],
-                cwd=ROOT,
-                env={**os.environ, **instance.environment},
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                preexec_fn=die_with_parent(),
-            )
-            for one in words
-        ]
-        try:
-            yield started[-1]
-        finally:
-            for process in started:
-                process.terminate()
-            for process in started:
-                try:
-                    process.wait(20)
-                except subprocess.TimeoutExpired:
-                    process.kill()
 
 
 def _until_all_stand(instance: Instance, count: int) -> float:

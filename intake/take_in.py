@@ -171,7 +171,7 @@ def _still_pending(items: Sequence[Incoming]) -> list[Incoming]:
     Flags that the enumeration changed since the copy was claimed are newer than those that came with the content.
     """
     wanted = [item.copy.pk for item in items]
-    rows = Copy.objects.select_for_update().filter(pk__in=one_of(wanted), state=CopyState.PENDING)
+    rows = Copy.objects.select_for_update().filter(one_of("pk", wanted), state=CopyState.PENDING)
     pending = dict(rows.values_list("pk", "flags"))
     return [
         item

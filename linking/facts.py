@@ -56,7 +56,7 @@ def load(message_ids: Sequence[int]) -> tuple[list[ThreadFacts], matching.Known]
 def _mails_of_threads(message_ids: Sequence[int]) -> dict[int, list[tuple[int, bool, str]]]:
     wanted = set(message_ids)
     threads: dict[int, list[tuple[int, bool, str]]] = defaultdict(list)
-    rows = Message.objects.filter(thread__in=Message.objects.filter(id__in=one_of(message_ids)).values("thread"))
+    rows = Message.objects.filter(thread__in=Message.objects.filter(one_of("id", message_ids)).values("thread"))
     for message_id, thread, is_outgoing, verdict in rows.order_by("received_at", "id").values_list(
         "id", "thread_id", "is_outgoing", "verdict"
     ):
@@ -72,7 +72,7 @@ def _mails_of_threads(message_ids: Sequence[int]) -> dict[int, list[tuple[int, b
 def _addresses(message_ids: list[int]) -> dict[int, list[tuple[str, str]]]:
     found: dict[int, list[tuple[str, str]]] = defaultdict(list)
     for some in in_slices(message_ids):
-        rows = MessageAddress.objects.filter(message_id__in=one_of(some), role__in=list(matching.ROLES)).order_by("id")
+        rows = MessageAddress.objects.filter(one_of("message_id", some), role__in=list(matching.ROLES)).order_by("id")
         for message_id, role, address in rows.values_list("message_id", "role", "correspondent__address"):
             found[message_id].append((role, address))
     return found
@@ -81,7 +81,7 @@ def _addresses(message_ids: list[int]) -> dict[int, list[tuple[str, str]]]:
 def _links(message_ids: list[int]) -> dict[int, list[matching.StoredLink]]:
     found: dict[int, list[matching.StoredLink]] = defaultdict(list)
     for some in in_slices(message_ids):
-        rows = MessageLink.objects.filter(message_id__in=one_of(some)).order_by("id")
+        rows = MessageLink.objects.filter(one_of("message_id", some)).order_by("id")
         for message_id, contact, company, reason, is_rejected in rows.values_list(
             "message_id", "contact_id", "company_id", "reason", "is_rejected"
         ):
@@ -96,7 +96,7 @@ def load_known(addresses: Iterable[str]) -> matching.Known:
     contacts: dict[str, int] = {}
     employers: dict[int, int] = {}
     for some in in_slices(seen):
-        rows = ContactAddress.objects.filter(address__in=one_of(some))
+        rows = ContactAddress.objects.filter(one_of("address", some))
         for address, contact, company in rows.values_list("address", "contact_id", "contact__company_id"):
             contacts[address] = contact
             if company is not None:
@@ -110,7 +110,7 @@ def company_domains(domains: set[str]) -> dict[str, int]:
     """Return {domain: company} for those of `domains` that belong to a company and are no public mail service."""
     found: dict[str, int] = {}
     for some in in_slices(sorted(domains)):
-        found.update(CompanyDomain.objects.filter(domain__in=one_of(some)).values_list("domain", "company_id"))
+        found.update(CompanyDomain.objects.filter(one_of("domain", some)).values_list("domain", "company_id"))
     for domain in public_mail_domains(found) if found else ():
         del found[domain]
     return found

@@ -179,8 +179,8 @@ def _candidates(email_account: EmailAccount, items: Sequence[Incoming]) -> list[
     """Messages that may be the same by what their headers say; those without a Message-ID by their arrival, too."""
     named = [item for item in items if item.parsed.message_id]
     nameless = [item for item in items if not item.parsed.message_id]
-    test = Q(digest__in=one_of({item.parsed.digest for item in named}))
-    test |= Q(message_id_hash__in=one_of({id_hash(item.parsed.message_id) for item in named}))
+    test = one_of("digest", {item.parsed.digest for item in named})
+    test |= Q(one_of("message_id_hash", {id_hash(item.parsed.message_id) for item in named}))
     if nameless:
         test |= Q(
             message_id_hash=None,
@@ -193,7 +193,7 @@ def _candidates(email_account: EmailAccount, items: Sequence[Incoming]) -> list[
 def _with_places(messages: QuerySet[Message]) -> list[Candidate]:
     fields = ("pk", "digest", "message_id_hash", "size", "received_at")
     found = {row[0]: Candidate(*row) for row in messages.values_list(*fields)}
-    copies = Copy.objects.filter(message_id__in=one_of(found))
+    copies = Copy.objects.filter(one_of("message_id", found))
     for message_id, folder_id, epoch, missing, gone in copies.values_list(
         "message_id", "folder_id", "epoch", "missing_since", "folder__gone_at"
     ):

@@ -46,9 +46,12 @@ def engine() -> Engine:
 
 
 def index_pending(limit: int = 500) -> int:
-    """Index the newest `limit` messages that are not indexed yet; returns how many were."""
-    ids = Message.objects.filter(is_indexed=False).order_by("-received_at").values_list("pk", flat=True)
-    return index_messages(list(ids[:limit]))
+    """Index the newest `limit` messages that are not indexed yet and that no other worker has at hand; returns how many."""
+    newest = Message.objects.filter(is_indexed=False).order_by("-received_at")
+    done = 0
+    while done < limit and (count := _index_slice(newest[: min(SLICE, limit - done)])):
+        done += count
+    return done
 
 
 def index_messages(message_ids: Iterable[int]) -> int:
@@ -57,7 +60,7 @@ def index_messages(message_ids: Iterable[int]) -> int:
     May run again and beside another worker: what the other one has locked is left to it.
     """
     ids = list(message_ids)
-    return sum(_index_slice(ids[start : start + SLICE]) for start in range(0, len(ids), SLICE))
+    return sum(_index_slice(_these(ids[start : start + SLICE])) for start in range(0, len(ids), SLICE))
 
 
 def remove(message_ids: Iterable[int]) -> None:
@@ -69,23 +72,28 @@ def remove(message_ids: Iterable[int]) -> None:
         Message.objects.filter(pk__in=ids).update(is_indexed=True)  # not to be indexed again
 
 
-def _index_slice(ids: Sequence[int], *, is_last_try: bool = False) -> int:
+def _these(ids: Sequence[int]) -> QuerySet[Message]:
+    return Message.objects.filter(one_of("pk", ids))
+
+
+def _index_slice(rows: QuerySet[Message], *, is_last_try: bool = False) -> int:
+    """Index those of `rows` that nobody else has locked; returns how many."""
+    ids: list[int] = []
     try:
         with transaction.atomic():
             do_not_wait_for_the_disk()
-            rows = Message.objects.filter(pk__in=one_of(ids)).select_for_update(
-                of=("self",), skip_locked=True, no_key=True
-            )
-            messages = list(rows.only("pk", "email_account_id", "subject", "received_at", "has_attachments"))
+            free = rows.select_for_update(of=("self",), skip_locked=True, no_key=True)
+            messages = list(free.only("pk", "email_account_id", "subject", "received_at", "has_attachments"))
+            ids = [message.pk for message in messages]
             if messages:
                 engine().write(list(_bare_entries(messages) if is_last_try else _entries(messages)))
-                Message.objects.filter(pk__in=one_of(message.pk for message in messages)).update(is_indexed=True)
-            return len(messages)
+                _these(ids).update(is_indexed=True)
+            return len(ids)
     except DatabaseError:
         # One text that the database refuses must not keep the others, nor itself, waiting for ever.
-        if is_last_try:
+        if is_last_try or not ids:
             raise
-        return sum(_index_slice([one], is_last_try=len(ids) == 1) for one in ids)
+        return sum(_index_slice(_these([one]), is_last_try=len(ids) == 1) for one in ids)
 
 
 def _bare_entries(messages: Sequence[Message]) -> Iterator[Entry]:
@@ -96,11 +104,11 @@ def _bare_entries(messages: Sequence[Message]) -> Iterator[Entry]:
 
 def _entries(messages: Sequence[Message]) -> Iterator[Entry]:
     ids = [message.pk for message in messages]
-    rows = MessageContent.objects.filter(pk__in=one_of(ids)).only("text", "in_reply_to", "recipients")
+    rows = MessageContent.objects.filter(one_of("pk", ids)).only("text", "in_reply_to", "recipients")
     contents = {content.pk: content for content in rows}
     names: dict[int, list[str]] = {}
     for message_id, name in (
-        Part.objects.filter(message_id__in=one_of(ids)).exclude(file_name="").values_list("message_id", "file_name")
+        Part.objects.filter(one_of("message_id", ids)).exclude(file_name="").values_list("message_id", "file_name")
     ):
         names.setdefault(message_id, []).append(name)
     for message in messages:

@@ -108,7 +108,7 @@ def _new_messages(
 def correspondents(addresses: set[str]) -> dict[str, int]:
     """Ids of these (normalised) addresses, made where they are new. Sorted, so that two workers never deadlock."""
     wanted = sorted(addresses)
-    ids = dict(Correspondent.objects.filter(address__in=one_of(wanted)).values_list("address", "pk"))
+    ids = dict(Correspondent.objects.filter(one_of("address", wanted)).values_list("address", "pk"))
     missing = [address for address in wanted if address not in ids]
     if missing:
         Correspondent.objects.bulk_create(
@@ -153,7 +153,7 @@ def settle_same_object(email_account: EmailAccount, by_object: Mapping[str, int]
 
 def _revive(message_ids: set[int]) -> None:
     """A message that had gone and is on the server again is shown again, unless it lies in the trash there."""
-    gone = Message.objects.filter(pk__in=one_of(message_ids)).exclude(gone_at=None, trashed_at=None)
+    gone = Message.objects.filter(one_of("pk", message_ids)).exclude(gone_at=None, trashed_at=None)
     touched = list(gone.values_list("thread_id", flat=True))
     if touched:
         elsewhere = Copy.objects.filter(message=OuterRef("pk"), missing_since=None).exclude(folder__role="trash")

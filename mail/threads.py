@@ -68,7 +68,7 @@ def assign(email_account_id: int, clues: Sequence[ThreadClue]) -> Assigned:
     hashes = [clue.hashes() for clue in clues]
     every = {value for some in hashes for value in some}
     known = dict(
-        ThreadReference.objects.filter(email_account_id=email_account_id, id_hash__in=one_of(every)).values_list(
+        ThreadReference.objects.filter(one_of("id_hash", every), email_account_id=email_account_id).values_list(
             "id_hash", "thread_id"
         )
     )

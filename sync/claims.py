@@ -46,7 +46,9 @@ def claim(email_account_id: int, holder: str, limit: int) -> list[Copy]:
     copies = pace.within(list(rows[:limit]), allowed)
     if past := sum(copy.size or 0 for copy in copies if allowed.is_history(copy)):
         pace.spend(email_account_id, past)
-    Copy.objects.filter(pk__in=one_of(copy.pk for copy in copies)).update(claimed_by=holder, claimed_until=Now() + LIFE)
+    Copy.objects.filter(one_of("pk", [copy.pk for copy in copies])).update(
+        claimed_by=holder, claimed_until=Now() + LIFE
+    )
     return copies
 
 
@@ -82,6 +84,12 @@ def not_brought(copies: Sequence[Copy], reason: str) -> None:
 def count_waiting(email_account_id: int, most: int) -> int:
     """How many pending copies are left, counted up to `most`."""
     return _allowed(email_account_id)[:most].count()
+
+
+def being_fetched(most: int) -> list[int]:
+    """Email accounts with copies that somebody fetches just now, at most `most`."""
+    live = Copy.objects.filter(state=CopyState.PENDING, claimed_until__gt=Now()).order_by()
+    return list(live.values_list("email_account_id", flat=True).distinct()[:most])
 
 
 def is_free(email_account_id: int) -> bool:

@@ -13,7 +13,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from accounts.models import EmailAccount
-from base.bulk import insert_rows
+from base.bulk import insert_rows, one_of
 from base.persistence import do_not_wait_for_the_disk
 from drivers.base import MailboxDriver
 from drivers.errors import CursorInvalid
@@ -75,7 +75,7 @@ def _add(email_account: EmailAccount, folder: Folder, epoch: int, added: Sequenc
     if not added:
         return 0
     keys = [copy.key for copy in added]
-    here = Copy.objects.filter(folder=folder, epoch=epoch, remote_key__in=keys)
+    here = Copy.objects.filter(one_of("remote_key", keys), folder=folder, epoch=epoch)
     here.filter(is_out_of_scope=True).update(is_out_of_scope=False)
     here.filter(missing_since__isnull=False).update(missing_since=None)
     known = {key: (at, size) for key, at, size in here.values_list("remote_key", "received_at", "size")}

@@ -2,6 +2,9 @@
 
     troubled: servers that failed or hang now · history: big downloads · quick: everything else, never turned away
 
+One run over a mailbox at a time: a second thread of the same process would share its processor, and the server would have
+two connections to serve for it. Other processes help.
+
 Invariants: troubled and history together leave a quarter of the threads free; a mailbox whose lane is full is never
 forgotten (its row says when it is looked at next), and its new mail comes even while its history waits. Counted in this
 process: a prefork child has one task at a time and needs none of it.
@@ -34,6 +37,7 @@ class Lane(StrEnum):
     NEW_MAIL_ONLY = "new_mail_only"  # a big mailbox while that lane is full: the newest, then it rests
     TROUBLED = "troubled"
     FULL = "full"  # come again
+    TAKEN = "taken"  # this process reads the mailbox just now; that run rings again when work is left
 
 
 BUDGETS = {Lane.QUICK: 3.0, Lane.HISTORY: 45.0, Lane.NEW_MAIL_ONLY: 0.0, Lane.TROUBLED: 45.0}  # seconds
@@ -44,6 +48,7 @@ MOST = {Lane.HISTORY: HISTORY_MOST, Lane.TROUBLED: TROUBLED_MOST}
 class _Run:
     lane: Lane
     host: str
+    email_account_id: int = 0
     began: float = field(default_factory=time.monotonic)
     is_open: bool = False
 
@@ -54,21 +59,35 @@ _lock = threading.Lock()
 
 @contextmanager
 def place(email_account_id: int) -> Iterator[Lane]:
-    """The lane of a run over this mailbox, held while it goes on. FULL: do nothing."""
+    """The lane of a run over this mailbox, held while it goes on. FULL and TAKEN: do nothing."""
     account = EmailAccount.objects.get(pk=email_account_id)
     server = account.servers.exclude(protocol="smtp").values_list("host", "port", "url").first()
     host = ":".join(map(str, server or ()))
     is_big = claims.count_waiting(email_account_id, BIG) >= BIG
     me = threading.get_ident()
     with _lock:
-        lane = _choose(is_failing=account.failures > 0 or _hangs(host), is_big=is_big)
-        if lane is not Lane.FULL:
-            _runs[me] = _Run(lane, host)
+        is_taken = any(run.email_account_id == email_account_id for run in _runs.values())
+        is_failing = account.failures > 0 or _hangs(host)
+        lane = Lane.TAKEN if is_taken else _choose(is_failing=is_failing, is_big=is_big)
+        if lane in BUDGETS:
+            _runs[me] = _Run(lane, host, email_account_id)
     try:
         yield lane
     finally:
         with _lock:
             _runs.pop(me, None)
+
+
+def more_time() -> float:
+    """Seconds more for this thread's run whose time is over: a quick one that turned out to be a download goes on in the
+    lane of those, where there is room."""
+    with _lock:
+        run = _runs.get(threading.get_ident())
+        in_history = sum(one.lane is Lane.HISTORY for one in _runs.values())
+        if run is None or run.lane is not Lane.QUICK or in_history >= HISTORY_MOST:
+            return 0.0
+        run.lane = Lane.HISTORY
+        return BUDGETS[Lane.HISTORY]
 
 
 def opened() -> None:

@@ -41,6 +41,8 @@ from sync.renames import refresh_folders
 
 log = structlog.get_logger(__name__)
 HELP_ABOVE = 1500  # pending copies, above which another worker is asked to fetch too
+MANY = 4 * SLICE  # pending copies, below which a slice is a share of them: nobody is left with the last thousand
+LAST = 100  # copies claimed at least
 FIRST = 50  # messages readable before anything else is done
 
 Progress = Callable[["Run"], object]
@@ -54,6 +56,7 @@ class Run:
     budget: float
     compare_all: bool = False  # compare every folder's sets now, not only those due today
     on_progress: Progress = lambda run: None
+    more_time: Callable[[], float] = lambda: 0.0  # seconds more when the budget is spent
     call_for_help: Progress = lambda run: None  # called when there is, or will be, enough for a second worker
     holder: str = field(default_factory=holder_name)
     started: float = field(default_factory=time.monotonic)
@@ -63,8 +66,12 @@ class Run:
     is_on_old_line: bool = False  # the connection is that of a run before
 
     def is_over(self) -> bool:
-        """Whether the budget is spent."""
-        return time.monotonic() - self.started >= self.budget
+        """Whether the budget is spent, and no more was given."""
+        if time.monotonic() - self.started < self.budget:
+            return False
+        more = self.more_time()
+        self.budget += more
+        return not more
 
     def go(self) -> bool:
         """Do it; True when the mailbox was read to its end. Raises drivers.errors."""
@@ -101,8 +108,6 @@ class Run:
         for number, folder in enumerate(followed(self.email_account)):
             if folder.pk not in seen.quiet:
                 complete &= self._enumerate(driver, folder, held, is_first=number == 0)
-        if claims.count_waiting(self.email_account.pk, HELP_ABOVE) >= HELP_ABOVE:
-            self.call_for_help(self)
         complete &= self._fetch_all(driver)
         if complete:
             complete = self._compare(driver, held)
@@ -120,6 +125,7 @@ class Run:
                 self.has_progressed = True
                 if is_first and not self.fetched:
                     self._fetch(driver, FIRST)
+                self._call_if_many()
                 if self.is_over():
                     return False
         except FolderGone as error:
@@ -141,9 +147,17 @@ class Run:
     def _fetch_all(self, driver: MailboxDriver) -> bool:
         """Slices until nothing is free; True when that was reached within the budget."""
         while not self.is_over():
-            if not self._fetch(driver, SLICE):
+            waiting = self._call_if_many()
+            if not self._fetch(driver, min(SLICE, max(LAST, waiting // 4))):
                 return True
         return False
+
+    def _call_if_many(self) -> int:
+        """Again and again: whoever is called may be busy, or of this very process. How many wait, up to MANY."""
+        waiting = claims.count_waiting(self.email_account.pk, MANY)
+        if waiting >= HELP_ABOVE:
+            self.call_for_help(self)
+        return waiting
 
     def _compare(self, driver: MailboxDriver, held: Held) -> bool:
         """Compare the sets of the folders that are due; what was lost is fetched."""
@@ -175,13 +189,14 @@ def run_once(
     compare_all: bool = False,
     on_progress: Progress = lambda run: None,
     call_for_help: Progress = lambda run: None,
+    more_time: Callable[[], float] = lambda: 0.0,
 ) -> bool:
     """One run, its outcome noted; True when the mailbox was read to its end. Errors of the server end up in the row."""
     email_account = EmailAccount.objects.select_related("owner").get(pk=email_account_id)
     if email_account.state != AccountState.ACTIVE or not email_account.can_receive:
         return True
     asked = email_account.sync_requested_at
-    run = Run(email_account, budget, compare_all, on_progress, call_for_help)
+    run = Run(email_account, budget, compare_all, on_progress, more_time, call_for_help)
     try:
         complete = _go(run)
     except LeaseLost:

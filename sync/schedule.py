@@ -5,6 +5,8 @@ Invariant: bounded work per call and indexed queries; ringing twice is harmless 
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -29,12 +31,17 @@ from sync.push import due_changes, postpone, push_changes, waiting
 from sync.renames import refresh_folders
 
 log = structlog.get_logger(__name__)
+_indexing = threading.Lock()
 MOST = 500  # mailboxes rung per tick
 GUARD = timedelta(seconds=30)  # a mailbox that was rung is not rung again before this, unless its run says so
 
 RESTS = timedelta(seconds=5)  # of a mailbox whose lane is full
 BROKEN = timedelta(seconds=3)  # after the database broke a run
 LONGEST_WAIT = timedelta(minutes=65)  # a busy server may ask for an hour
+BIG = 500  # pending copies: a download
+MANY = 1000  # messages that wait for the index
+READING = 20  # mailboxes being read that are looked at for one
+INDEX_WAITS = timedelta(seconds=60)  # at most, for the end of downloads
 OTHERS_FETCH = timedelta(seconds=2)  # until the next look at a mailbox whose rest is claimed by others
 
 
@@ -147,16 +154,42 @@ def push_now(email_account_id: int) -> None:
 
 def index_pending(seconds: float = 20.0) -> int:
     """Index what is visible and not searchable yet, newest first, for at most `seconds`; returns how many."""
-    end = timezone.now() + timedelta(seconds=seconds)
+    end = time.monotonic() + seconds
     total = 0
-    while timezone.now() < end and (count := index_some(500)):
+    while time.monotonic() < end and (count := index_some(500)):
         total += count
     return total
 
 
-def is_unindexed() -> bool:
-    """Whether mail waits for the search index."""
-    return Message.objects.filter(is_indexed=False).exists()
+def index_while_it_is_time(seconds: float = 20.0, *, call_for_help: Callable[[], object] = lambda: None) -> int:
+    """The same, until a download begins, and once at a time in this process; returns how many.
+
+    `call_for_help` is called when there is enough for another process, too.
+    """
+    if not _indexing.acquire(blocking=False):
+        return 0
+    try:
+        if Message.objects.filter(is_indexed=False)[:MANY].count() == MANY:
+            call_for_help()
+        end = time.monotonic() + seconds
+        total = 0
+        while time.monotonic() < end and is_time_to_index() and (count := index_some(500)):
+            total += count
+        return total
+    finally:
+        _indexing.release()
+
+
+def is_time_to_index() -> bool:
+    """Whether mail waits for the search index, and no download is just bringing more of it: what can be read comes first.
+
+    A long download does not keep the index waiting for more than INDEX_WAITS.
+    """
+    waiting = Message.objects.filter(is_indexed=False)
+    if not waiting.exists():
+        return False
+    is_downloading = any(claims.count_waiting(pk, BIG) >= BIG for pk in claims.being_fetched(READING))
+    return not is_downloading or waiting.filter(created_at__lt=timezone.now() - INDEX_WAITS).exists()
 
 
 def beat(name: str, **detail: object) -> None:

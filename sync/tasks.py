@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import structlog
-from celery import shared_task
+from celery import Task, shared_task
 from django.db import InterfaceError, OperationalError, transaction
 from kombu.exceptions import OperationalError as QueueAway
 
@@ -26,7 +26,7 @@ def sync_email_account(email_account_id: int) -> None:
 
 def _run_in_lane(email_account_id: int) -> None:
     with lanes.place(email_account_id) as lane:
-        if lane is not lanes.Lane.FULL:
+        if lane in lanes.BUDGETS:
             _run(email_account_id, lane)
     if lane in (lanes.Lane.FULL, lanes.Lane.NEW_MAIL_ONLY):
         schedule.rest(email_account_id)
@@ -39,21 +39,29 @@ def _run(email_account_id: int, lane: lanes.Lane) -> None:
             email_account_id,
             budget=lanes.BUDGETS[lane],
             call_for_help=lambda run: None if is_alone else _ring(email_account_id),
+            more_time=lanes.more_time,
         )
     except DriverError:
         return  # noted in the row; the tick rings when it is due
     if not complete and not is_alone and schedule.has_work(email_account_id):
         transaction.on_commit(lambda: _ring(email_account_id))
-    elif complete and attachments.is_wanted(email_account_id):
-        attachments.fetch_some(email_account_id)
+    elif complete:
+        if schedule.is_time_to_index():
+            _ring_or_leave(index_search)
+        if attachments.is_wanted(email_account_id):
+            attachments.fetch_some(email_account_id)
 
 
 def _ring(email_account_id: int) -> None:
+    _ring_or_leave(sync_email_account, email_account_id)
+
+
+def _ring_or_leave(task: Task[..., None], *ids: int) -> None:
     """Ring; a queue that is away must not end work that goes on: the tick rings from the rows."""
     try:
-        sync_email_account.delay(email_account_id)
+        task.delay(*ids)
     except (QueueAway, OSError) as error:
-        log.warning("doorbell_failed", email_account=email_account_id, error=type(error).__name__)
+        log.warning("doorbell_failed", task=task.name, ids=ids, error=type(error).__name__)
 
 
 @shared_task
@@ -77,4 +85,4 @@ def show_life() -> None:
 @shared_task
 def index_search() -> None:
     """Fill the search index for mail that is visible already."""
-    schedule.index_pending()
+    schedule.index_while_it_is_time(call_for_help=lambda: _ring_or_leave(index_search))

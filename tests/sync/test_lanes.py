@@ -87,6 +87,29 @@ def test_a_big_mailbox_whose_lane_is_full_still_gets_its_new_mail_and_its_turn(
         assert lane is not Lane.NEW_MAIL_ONLY
 
 
+def test_a_process_reads_a_mailbox_once_at_a_time(world: World, others: None) -> None:
+    world.deliver(1)
+    lanes._runs[-1] = lanes._Run(Lane.QUICK, "imap.example.com", world.account.pk, is_open=True)
+    with lanes.place(world.account.pk) as lane:
+        assert lane is Lane.TAKEN and len(lanes._runs) == 1
+    tasks.sync_email_account.run(world.account.pk)
+    assert not world.subjects()
+    lanes._runs[-1].email_account_id += 1  # another mailbox of the same server
+    tasks.sync_email_account.run(world.account.pk)
+    assert world.subjects()
+
+
+def test_a_quick_run_that_turns_out_to_be_a_download_goes_on_where_there_is_room(world: World, others: None) -> None:
+    _busy(Lane.HISTORY, lanes.HISTORY_MOST)
+    assert lanes.more_time() == 0.0  # no run of this thread
+    with lanes.place(world.account.pk) as lane:
+        assert lane is Lane.QUICK
+        assert lanes.more_time() == 0.0
+        lanes._runs.pop(next(key for key, run in lanes._runs.items() if run.lane is Lane.HISTORY))
+        assert lanes.more_time() == lanes.BUDGETS[Lane.HISTORY]
+        assert lanes.more_time() == 0.0  # once
+
+
 def test_a_place_is_given_back_whatever_happens(world: World, others: None) -> None:
     with pytest.raises(RuntimeError), lanes.place(world.account.pk):
         assert len(lanes._runs) == 1

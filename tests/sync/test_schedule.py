@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import pytest
 from django.core.management import call_command
 from django.utils import timezone
 from kombu.exceptions import OperationalError
@@ -12,8 +13,8 @@ from accounts.models import AccountState, EmailAccount
 from contacts.models import ContactAddress
 from linking.past import note_past_mail
 from mail.changes import set_read
-from mail.models import Change, Copy, Message
-from sync import schedule, tasks
+from mail.models import Change, Copy, CopyState, Message
+from sync import claims, schedule, tasks
 from sync.leases import acquire
 from sync.models import Heartbeat, Lease
 from tests.conftest import Doorbell
@@ -45,7 +46,25 @@ def test_the_tick_beats_and_its_doorbells_do_the_work(world: World, doorbell: Do
     assert Message.objects.count() == 3
     call_command("tick", "--once")
     doorbell.answer()
-    assert not schedule.is_unindexed()
+    assert not schedule.is_time_to_index()
+
+
+def test_the_index_waits_for_a_download_but_not_for_ever(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(schedule, "BIG", 3)
+    world.deliver(6)
+    world.sync()
+    assert schedule.is_time_to_index()
+    Copy.objects.filter(pk__in=Copy.objects.values_list("pk", flat=True)[:4]).update(state=CopyState.PENDING)
+    assert schedule.is_time_to_index()  # nobody fetches: a paused mailbox, or one whose worker died
+    claims.claim(world.account.pk, "reader", 1)
+    assert not schedule.is_time_to_index()
+    assert schedule.index_while_it_is_time() == 0
+    Message.objects.update(created_at=timezone.now() - schedule.INDEX_WAITS)
+    assert schedule.is_time_to_index()
+    Message.objects.update(created_at=timezone.now())
+    assert not schedule.is_time_to_index()
+    claims.give_back("reader")
+    assert schedule.index_while_it_is_time() == 6
 
 
 def test_a_change_whose_doorbell_was_lost_is_rung_again(world: World, doorbell: Doorbell) -> None:

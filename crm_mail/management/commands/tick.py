@@ -70,7 +70,7 @@ def beat(count: int) -> None:
     sending.ring_due(sending_tasks.advance.delay)
     if count % BOUNCES_EVERY == 0 and (waiting := bounces.waiting()):
         sending_tasks.note_bounces.delay(waiting)
-    if schedule.is_unindexed():
+    if schedule.is_time_to_index():
         tasks.index_search.delay()
     if not is_past_mail_linked():
         link_past_mail.delay()
