@@ -17,8 +17,10 @@ from django.utils import timezone
 from accounts import kept_connections
 from accounts.connections import opened_with
 from accounts.kept_connections import Kept
-from accounts.models import AccountState, EmailAccount, EmailAccountServer
+from accounts.models import AccountState, Credential, EmailAccount, EmailAccountServer
+from base.bulk import update_rows
 from base.persistence import do_not_wait_for_the_disk
+from base.prepared import Prepared
 from drivers.base import MailboxDriver
 from drivers.errors import DriverError
 from drivers.types import RemoteFolder
@@ -63,11 +65,15 @@ def nothing_happened(email_account_id: int) -> bool:
 
 
 def _is_quiet(email_account_id: int, kept: Kept) -> bool:
-    servers = EmailAccountServer.objects.exclude(protocol="smtp").select_related("email_account__credential")
-    server = servers.filter(email_account=email_account_id).first()
-    if server is None or not _is_ordinary(server.email_account) or opened_with(server) != kept.key:
+    account = next(iter(_ACCOUNT.fetch(email_account_id)), None)
+    server = next(iter(_SERVER.fetch(email_account_id)), None)
+    if account is None or server is None or not _is_ordinary(account):
         return False
-    account = server.email_account
+    server.email_account = account
+    for credential in _CREDENTIAL.fetch(email_account_id):
+        credential.email_account = account  # and the account has it
+    if opened_with(server) != kept.key:
+        return False
     seen = look(account, kept.driver)
     if not seen.is_quiet:
         return False
@@ -79,6 +85,14 @@ def _is_quiet(email_account_id: int, kept: Kept) -> bool:
         succeeded(account, new_messages=0)
         answer_request(email_account_id, account.sync_requested_at)
     return True
+
+
+_ACCOUNT = Prepared(lambda pk: EmailAccount.objects.filter(pk=pk))
+_SERVER = Prepared(
+    lambda pk: EmailAccountServer.objects.filter(email_account=pk).exclude(protocol="smtp").order_by("pk")[:1]
+)
+_CREDENTIAL = Prepared(lambda pk: Credential.objects.filter(email_account=pk))
+_FOLDERS = Prepared(lambda pk: Folder.objects.filter(email_account=pk))
 
 
 def _is_ordinary(account: EmailAccount) -> bool:
@@ -94,7 +108,7 @@ def answer_request(email_account_id: int, asked: datetime | None) -> None:
 
 def look(email_account: EmailAccount, driver: MailboxDriver) -> Look:
     """One look. Raises ServerUnreachable, ServerBusy."""
-    rows = list(Folder.objects.filter(email_account=email_account))
+    rows = _FOLDERS.fetch(email_account.pk)
     wanted = in_order(rows)
     known = {row.remote_id: row.cursor for row in wanted if row.cursor and row.enumerated_since == email_account.since}
     seen = driver.glance(known, since=email_account.since)
@@ -117,7 +131,8 @@ def _is_unsettled(gone: list[int]) -> bool:
 
 def note_counted(seen: Look) -> None:
     """What the ledger says of the quiet folders is true now, too."""
-    Folder.objects.filter(pk__in=seen.quiet).update(on_server_at=timezone.now())
+    now = timezone.now()
+    update_rows(Folder, ("on_server_at",), [(now, pk) for pk in sorted(seen.quiet)])
 
 
 def _was_listed(driver: MailboxDriver) -> bool:

@@ -18,6 +18,7 @@ from django.utils import timezone
 
 from accounts.connections import SLOT_LIFE, login_of, receiving_server, server_address
 from accounts.models import AccountState, ConnectionSlot, EmailAccount, EmailAccountServer
+from base.prepared import Prepared
 from base.process import is_dead
 from drivers.errors import DriverError
 from drivers.registry import PUSH_CHANNELS
@@ -59,8 +60,13 @@ def wanted() -> set[int]:
 
 def is_listened(email_account_id: int) -> bool:
     """Whether a living listener has an open line to this mailbox."""
-    held = Lease.objects.filter(email_account=email_account_id, role=Lease.Role.LISTEN, expires_at__gt=Now())
-    return held.exists() and Listening.objects.filter(email_account=email_account_id, opened_at__isnull=False).exists()
+    return bool(_LISTENED.fetch(email_account_id))
+
+
+_STANDING = Listening.objects.filter(email_account=OuterRef("email_account"), opened_at__isnull=False)
+_LISTENED = Prepared(
+    lambda pk: Lease.objects.filter(Exists(_STANDING), email_account=pk, role=Lease.Role.LISTEN, expires_at__gt=Now())
+)
 
 
 def beat(holder: str, count: int) -> int:

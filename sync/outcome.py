@@ -9,6 +9,7 @@ from django.db.models import F
 from django.utils import timezone
 
 from accounts.models import AccountState, EmailAccount
+from base.bulk import update_rows
 from drivers.errors import DriverError, ServerUnreachable
 from mail.models import Folder
 from notifications.models import Kind
@@ -18,6 +19,7 @@ from sync.policy import decide
 
 OTHER_FOLDERS_SECONDS = 120  # between two looks at folders that no line watches
 GO_ON = timedelta(seconds=1)  # after a line that broke in the middle of work
+NO_TROUBLE = {"failures": 0, "last_error_kind": "", "last_error_said": ""}
 TOLD_AFTER = 4  # failures in a row before trouble is told
 
 
@@ -44,14 +46,10 @@ def succeeded(email_account: EmailAccount, *, new_messages: int) -> None:
     """The mailbox was read to its end."""
     now = timezone.now()
     had_trouble = email_account.failures > 0 or bool(email_account.last_error_kind)
-    EmailAccount.objects.filter(pk=email_account.pk).update(
-        last_sync_at=now,
-        next_sync_at=now + poll_interval(email_account),
-        failures=0,
-        last_error_kind="",
-        last_error_said="",
-        **({"last_new_mail_at": now} if new_messages else {}),
-    )
+    values = {"last_sync_at": now, "next_sync_at": now + poll_interval(email_account), **NO_TROUBLE}
+    if new_messages:
+        values["last_new_mail_at"] = now
+    update_rows(EmailAccount, tuple(values), [(*values.values(), email_account.pk)])
     if had_trouble:
         close(key=trouble_key(email_account))
 
