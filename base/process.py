@@ -40,9 +40,10 @@ def is_dead(holder: str) -> bool:
 
 
 def collect_seldom() -> None:
-    """For a worker that is set up: what is loaded is never looked through for garbage again, and new objects less often.
+    """For a process that is set up: what is loaded is never looked through for garbage again, and new objects less often.
 
-    A slice of mail makes ten thousands of rows that end with it, without cycles; looking for some cost a tenth of the time.
+    A slice of mail, or a page, makes ten thousands of objects that end with it, without cycles; looking for some cost a
+    tenth of the time.
     """
     gc.collect()
     gc.freeze()

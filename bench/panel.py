@@ -77,6 +77,8 @@ def run(count: int) -> bool:
 def measure(instance: Instance, count: int) -> bool:
     """The same on an installation that is filled and entered."""
     rows, is_constant, is_fast = [], True, True
+    importlib.import_module("django.urls").get_resolver().url_patterns  # noqa: B018 - loads the views
+    importlib.import_module("base.process").collect_seldom()  # as a web process does when it is set up
     for who, login in (("sees all mailboxes", "all"), ("sees one of them", "one")):
         client = _client(login)
         for page in _pages(instance, login, count):
