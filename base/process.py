@@ -5,12 +5,18 @@ Invariant: only a process of this very host can be said to be dead; about others
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import os
 import secrets
 import socket
+from contextlib import suppress
 from functools import cache
 
+# What a process that runs long checks before it begins: the settings. The code is checked by tests, and loading all of it
+# for that would need a second and 25 MB.
+SETTINGS_CHECKS = ("crm_mail",)
+M_ARENA_MAX = -8  # of mallopt(3)
 CYCLES_WAIT = 20_000  # objects more than before, after which cycles are looked for (Python: 700)
 
 
@@ -48,3 +54,16 @@ def collect_seldom() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(CYCLES_WAIT, 20, 10)
+
+
+def share_one_heap() -> None:
+    """For a process whose threads make big things one after the other (TLS handshakes): glibc would keep a heap of freed
+    memory for each thread. Before the threads begin; does nothing with another C library."""
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).mallopt(M_ARENA_MAX, 1)
+
+
+def give_memory_back() -> None:
+    """Return to the system what is free inside the heap (some milliseconds); does nothing with another C library."""
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)

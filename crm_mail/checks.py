@@ -16,9 +16,10 @@ from django.core.checks import CheckMessage, Error, Warning, register, run_check
 from django.core.exceptions import ImproperlyConfigured
 
 from base.crypto import BadKey, KeyRing
+from base.process import SETTINGS_CHECKS
 from crm_mail import env
 
-TAG = "crm_mail"
+(TAG,) = SETTINGS_CHECKS
 MAKE_KEY = "script/manage make_key prints a fresh one."
 HOW_TO_READ = "See .env.example."
 

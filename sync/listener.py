@@ -19,7 +19,7 @@ from queue import Empty, SimpleQueue
 import structlog
 from django.db import Error, connection
 
-from base.process import holder_name
+from base.process import give_memory_back, holder_name
 from drivers.base import PushChannel
 from drivers.errors import DriverError, PushUnavailable
 from drivers.registry import push_channel
@@ -29,6 +29,7 @@ from sync.listener_rows import Where
 log = structlog.get_logger(__name__)
 OPENERS = 8  # threads that sign in
 TURN = 1.0  # seconds between two looks at which lines are due
+TIDY = 10.0  # seconds; opening a line needs far more memory than keeping it
 GOODBYE = 1.5  # seconds for the rows at the end
 
 
@@ -61,12 +62,15 @@ class Listener:
         for thread in threads:
             thread.start()
         try:
-            due_at = 0.0
+            due_at = tidy_at = 0.0
             while not self._stopping.is_set():
                 self._turn()
                 if time.monotonic() >= due_at:
                     due_at = time.monotonic() + TURN
                     self._renew_due()
+                if time.monotonic() >= tidy_at:
+                    tidy_at = time.monotonic() + TIDY
+                    give_memory_back()
         finally:
             self._stopping.set()
             keeping.join(GOODBYE)

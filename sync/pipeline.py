@@ -48,6 +48,19 @@ FIRST = 50  # messages readable before anything else is done
 Progress = Callable[["Run"], object]
 
 
+def _nothing(run: Run) -> None:
+    """Where nobody listens."""
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Whom a run turns to while it goes on."""
+
+    show_progress: Progress = _nothing
+    call_for_help: Progress = _nothing  # there is, or will be, enough for a second worker
+    more_time: Callable[[], float] = float  # seconds more when the budget is spent: none
+
+
 @dataclass(slots=True)
 class Run:
     """One run over one mailbox; `budget` in seconds, after which it ends in good order with work left."""
@@ -55,9 +68,7 @@ class Run:
     email_account: EmailAccount
     budget: float
     compare_all: bool = False  # compare every folder's sets now, not only those due today
-    on_progress: Progress = lambda run: None
-    more_time: Callable[[], float] = lambda: 0.0  # seconds more when the budget is spent
-    call_for_help: Progress = lambda run: None  # called when there is, or will be, enough for a second worker
+    caller: Caller = Caller()
     holder: str = field(default_factory=holder_name)
     started: float = field(default_factory=time.monotonic)
     fetched: int = 0
@@ -69,7 +80,7 @@ class Run:
         """Whether the budget is spent, and no more was given."""
         if time.monotonic() - self.started < self.budget:
             return False
-        more = self.more_time()
+        more = self.caller.more_time()
         self.budget += more
         return not more
 
@@ -102,7 +113,7 @@ class Run:
         if not seen.is_listed:
             refresh_folders(self.email_account, driver)
         if self._expects_many():
-            self.call_for_help(self)
+            self.caller.call_for_help(self)
         push_changes(self.email_account, driver)
         complete = True
         for number, folder in enumerate(followed(self.email_account)):
@@ -138,7 +149,7 @@ class Run:
     def _fetch(self, driver: MailboxDriver, limit: int) -> int:
         count = fetch_slice(describe_mailbox(self.email_account), driver, self.holder, limit, self._note_progress)
         self.fetched += count
-        self.on_progress(self)
+        self.caller.show_progress(self)
         return count
 
     def _note_progress(self) -> None:
@@ -156,7 +167,7 @@ class Run:
         """Again and again: whoever is called may be busy, or of this very process. How many wait, up to MANY."""
         waiting = claims.count_waiting(self.email_account.pk, MANY)
         if waiting >= HELP_ABOVE:
-            self.call_for_help(self)
+            self.caller.call_for_help(self)
         return waiting
 
     def _compare(self, driver: MailboxDriver, held: Held) -> bool:
@@ -187,16 +198,14 @@ def run_once(
     *,
     budget: float = 45.0,
     compare_all: bool = False,
-    on_progress: Progress = lambda run: None,
-    call_for_help: Progress = lambda run: None,
-    more_time: Callable[[], float] = lambda: 0.0,
+    caller: Caller = Caller(),
 ) -> bool:
     """One run, its outcome noted; True when the mailbox was read to its end. Errors of the server end up in the row."""
     email_account = EmailAccount.objects.select_related("owner").get(pk=email_account_id)
     if email_account.state != AccountState.ACTIVE or not email_account.can_receive:
         return True
     asked = email_account.sync_requested_at
-    run = Run(email_account, budget, compare_all, on_progress, more_time, call_for_help)
+    run = Run(email_account, budget, compare_all, caller)
     try:
         complete = _go(run)
     except LeaseLost:

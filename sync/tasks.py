@@ -38,8 +38,9 @@ def _run(email_account_id: int, lane: lanes.Lane) -> None:
         complete = pipeline.run_once(
             email_account_id,
             budget=lanes.BUDGETS[lane],
-            call_for_help=lambda run: None if is_alone else _ring(email_account_id),
-            more_time=lanes.more_time,
+            caller=pipeline.Caller(
+                call_for_help=lambda run: None if is_alone else _ring(email_account_id), more_time=lanes.more_time
+            ),
         )
     except DriverError:
         return  # noted in the row; the tick rings when it is due

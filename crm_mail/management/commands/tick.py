@@ -14,6 +14,7 @@ from kombu.exceptions import OperationalError as QueueAway
 from accounts.oauth_revoke import has_grants_to_revoke
 from accounts.services import forget_abandoned_setups, requeue_stuck_checks
 from accounts.tasks import revoke_grants
+from base.process import SETTINGS_CHECKS
 from linking.past import is_past_mail_linked
 from linking.tasks import link_past_mail
 from mail.erase import accounts_to_erase
@@ -38,6 +39,7 @@ WORKER_EVERY = 10  # beats
 class Command(BaseCommand):
     """Runs until SIGTERM or SIGINT."""
 
+    requires_system_checks = SETTINGS_CHECKS
     help = "Rings for all work that is due, again and again."
 
     def add_arguments(self, parser: CommandParser) -> None:

@@ -9,13 +9,14 @@ import sys
 import threading
 import time
 from argparse import SUPPRESS
+from dataclasses import replace
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from accounts.models import AccountState, EmailAccount
 from base.addresses import normalise_address
-from base.process import collect_seldom
+from base.process import SETTINGS_CHECKS, collect_seldom
 from drivers.errors import DriverError, ServerBusy
 from sync import claims, pipeline, schedule, status
 
@@ -25,6 +26,7 @@ PATIENCE = 60.0  # seconds that another worker may hold the rest
 class Command(BaseCommand):
     """`sync_account ADDRESS [--json]`."""
 
+    requires_system_checks = SETTINGS_CHECKS
     help = "Downloads the emails of a mailbox until nothing is pending, and prints what is on the server and stored."
 
     def __init__(self, *args: Any, **options: Any) -> None:
@@ -67,14 +69,16 @@ class Command(BaseCommand):
 
     def _read(self, email_account: EmailAccount, *, show: bool) -> None:
         waited = 0.0
+        caller = pipeline.Caller(call_for_help=self._call_for_help)
+        if show:
+            caller = replace(caller, show_progress=self._progress)
         while True:
             try:
                 complete = pipeline.run_once(
                     email_account.pk,
                     budget=600.0,
                     compare_all=True,
-                    on_progress=self._progress if show else lambda run: None,
-                    call_for_help=self._call_for_help,
+                    caller=caller,
                 )
             except ServerBusy as error:
                 complete, waited = False, waited + 1
