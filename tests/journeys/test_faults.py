@@ -13,7 +13,7 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from itertools import count as numbers
 from pathlib import Path
 
@@ -30,7 +30,7 @@ pytestmark = [pytest.mark.servers]
 SEED = int(os.environ.get("FAULT_SEED", "1"))
 COUNT = int(os.environ.get("FAULT_MESSAGES", "20000"))
 SPEED = 400_000  # bytes per second and connection: there is time to be disturbed
-Torment = Callable[[Site, random.Random, PostgresServer], Iterator[float]]
+Torment = Callable[[Site, random.Random, PostgresServer], Generator[float, None, None]]
 """A generator: it says after how many seconds it wants to act again."""
 
 took: dict[str, float] = {}  # seconds of the undisturbed run, measured once
@@ -54,43 +54,45 @@ def site(install: Callable[[], Installation], dovecot_with: Callable[[DovecotOpt
             redis.stop()
 
 
-def kill_children(site: Site, dice: random.Random, _database: PostgresServer) -> Iterator[float]:
+def kill_children(site: Site, dice: random.Random, _database: PostgresServer) -> Generator[float, None, None]:
     while True:
         yield dice.uniform(0.3, 3)
         site.kill_child(dice)
 
 
-def kill_workers(site: Site, dice: random.Random, _database: PostgresServer) -> Iterator[float]:
+def kill_workers(site: Site, dice: random.Random, _database: PostgresServer) -> Generator[float, None, None]:
     while True:
         yield dice.uniform(10, 30)
         site.kill()
         site.start()
 
 
-def restart_postgres(_site: Site, _dice: random.Random, database: PostgresServer) -> Iterator[float]:
+def restart_postgres(_site: Site, _dice: random.Random, database: PostgresServer) -> Generator[float, None, None]:
     while True:
         yield 20
         database.restart()
 
 
-def torment_redis(site: Site, dice: random.Random, _database: PostgresServer) -> Iterator[float]:
+def torment_redis(site: Site, dice: random.Random, _database: PostgresServer) -> Generator[float, None, None]:
     for number in numbers():
         yield dice.uniform(5, 15)
         if number % 2:
             site.redis.flush()
         else:
             site.redis.kill()
-            yield dice.uniform(1, 5)
-            site.redis.start()
+            try:
+                yield dice.uniform(1, 5)
+            finally:  # also when all was there before it came back
+                site.redis.start()
 
 
-def cut_lines(site: Site, dice: random.Random, _database: PostgresServer) -> Iterator[float]:
+def cut_lines(site: Site, dice: random.Random, _database: PostgresServer) -> Generator[float, None, None]:
     site.proxy.mischief = Mischief(bytes_per_second=SPEED, cut_within=(1, 3_000_000), dice=dice)
     while True:
         yield 1000
 
 
-def slice_and_stall(site: Site, dice: random.Random, _database: PostgresServer) -> Iterator[float]:
+def slice_and_stall(site: Site, dice: random.Random, _database: PostgresServer) -> Generator[float, None, None]:
     while True:
         site.proxy.mischief = Mischief(bytes_per_second=SPEED, slice_size=dice.choice((0, 1000, 200)))
         yield dice.uniform(8, 15)
@@ -99,7 +101,7 @@ def slice_and_stall(site: Site, dice: random.Random, _database: PostgresServer) 
         site.proxy.drop_all()
 
 
-def everything(site: Site, dice: random.Random, database: PostgresServer) -> Iterator[float]:
+def everything(site: Site, dice: random.Random, database: PostgresServer) -> Generator[float, None, None]:
     site.proxy.mischief = Mischief(bytes_per_second=SPEED, cut_within=(30_000, 600_000), dice=dice)
     acts = [site.redis.flush, lambda: site.kill_child(dice), database.restart, site.proxy.drop_all]
     for act in acts:
@@ -132,10 +134,11 @@ def disturbed(site: Site, torment: Torment, database: PostgresServer, count: int
             touched += 1
             site.touch(dice, count // 20)
         time.sleep(0.1)
+    acts.close()
     return time.monotonic() - began
 
 
-def calm(site: Site, _dice: random.Random, _database: PostgresServer) -> Iterator[float]:
+def calm(site: Site, _dice: random.Random, _database: PostgresServer) -> Generator[float, None, None]:
     while True:
         yield 1000
 
@@ -199,7 +202,7 @@ def test_a_disk_that_is_full_and_freed_loses_nothing(
     postgres_server.execute(f"ALTER DATABASE {database} SET TABLESPACE small")
     filled: list[int] = []
 
-    def fill_disk(site: Site, _dice: random.Random, _database: PostgresServer) -> Iterator[float]:
+    def fill_disk(site: Site, _dice: random.Random, _database: PostgresServer) -> Generator[float, None, None]:
         for _ in range(3):
             yield 8
             with contextlib.suppress(OSError), (small_disk / "ballast").open("wb", buffering=0) as ballast:
