@@ -63,10 +63,18 @@ def is_listened(email_account_id: int) -> bool:
     return bool(_LISTENED.fetch(email_account_id))
 
 
-_STANDING = Listening.objects.filter(email_account=OuterRef("email_account"), opened_at__isnull=False)
-_LISTENED = Prepared(
-    lambda pk: Lease.objects.filter(Exists(_STANDING), email_account=pk, role=Lease.Role.LISTEN, expires_at__gt=Now())
-)
+def _standing() -> QuerySet[Lease]:
+    """Leases of living listeners whose line to the mailbox is open."""
+    opened = Listening.objects.filter(email_account=OuterRef("email_account"), opened_at__isnull=False)
+    return Lease.objects.filter(Exists(opened), role=Lease.Role.LISTEN, expires_at__gt=Now())
+
+
+_LISTENED = Prepared(lambda pk: _standing().filter(email_account=pk))
+
+
+def has_line() -> Exists:
+    """The same as a condition on email accounts."""
+    return Exists(_standing().filter(email_account=OuterRef("pk")))
 
 
 def beat(holder: str, count: int) -> int:

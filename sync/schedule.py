@@ -25,6 +25,7 @@ from mail.search import index_pending as index_some
 from sync import claims
 from sync.leases import interrupted, lease
 from sync.listener_rows import free_dead as free_dead_listeners
+from sync.listener_rows import has_line
 from sync.models import Heartbeat, Lease
 from sync.pipeline import is_asked
 from sync.push import due_changes, postpone, push_changes, waiting
@@ -69,9 +70,12 @@ def due_email_accounts() -> list[int]:
 
 
 def _by_a_wrong_clock(now: datetime) -> Q:
-    """Further ahead than anything we ever wait: written while the clock was wrong."""
-    poll = timedelta(seconds=max(settings.MAIL_POLL_SECONDS, settings.MAIL_LISTENED_POLL_SECONDS)) + GUARD
-    return Q(failures=0, next_sync_at__gt=now + poll) | Q(next_sync_at__gt=now + LONGEST_WAIT)
+    """Further ahead than such a mailbox ever waits: written while the clock was wrong."""
+    poll = timedelta(seconds=settings.MAIL_POLL_SECONDS)
+    longest = max(poll, timedelta(seconds=settings.MAIL_LISTENED_POLL_SECONDS))
+    polled = Q(~has_line(), failures=0, next_sync_at__gt=now + poll + GUARD)
+    listened = Q(failures=0, next_sync_at__gt=now + longest + GUARD)
+    return polled | listened | Q(next_sync_at__gt=now + LONGEST_WAIT)
 
 
 def accounts_to_push() -> list[int]:
