@@ -31,6 +31,8 @@ from mail.tokens import fold
 __all__ = ["Position", "index_messages", "index_pending", "parse_query", "remove", "search"]
 
 SLICE = 250  # messages indexed in one transaction
+WEIGHT = 8_000_000  # bytes of mail whose words are in memory at once: a word needs ten times its letters
+HEAVIEST = 2_000_000  # bytes of text that a message has at most, whatever is attached
 MAX_ROUNDS = 20  # pages of the index read for one page of results
 
 # Says which messages a contact: or company: filter means, as a condition on Message without joins (pk__in=…).
@@ -83,10 +85,11 @@ def _index_slice(rows: QuerySet[Message], *, is_last_try: bool = False) -> int:
         with transaction.atomic():
             do_not_wait_for_the_disk()
             free = rows.select_for_update(of=("self",), skip_locked=True, no_key=True)
-            messages = list(free.only("pk", "email_account_id", "subject", "received_at", "has_attachments"))
+            messages = list(free.only("pk", "email_account_id", "subject", "received_at", "has_attachments", "size"))
             ids = [message.pk for message in messages]
+            for some in _by_weight(messages):
+                engine().write(list(_bare_entries(some) if is_last_try else _entries(some)))
             if messages:
-                engine().write(list(_bare_entries(messages) if is_last_try else _entries(messages)))
                 _these(ids).update(is_indexed=True)
             return len(ids)
     except DatabaseError:
@@ -94,6 +97,21 @@ def _index_slice(rows: QuerySet[Message], *, is_last_try: bool = False) -> int:
         if is_last_try or not ids:
             raise
         return sum(_index_slice(_these([one]), is_last_try=len(ids) == 1) for one in ids)
+
+
+def _by_weight(messages: Sequence[Message]) -> Iterator[list[Message]]:
+    """The messages in order, in lists of at most WEIGHT."""
+    some: list[Message] = []
+    weight = 0
+    for message in messages:
+        one = min(message.size, HEAVIEST)
+        if some and weight + one > WEIGHT:
+            yield some
+            some, weight = [], 0
+        some.append(message)
+        weight += one
+    if some:
+        yield some
 
 
 def _bare_entries(messages: Sequence[Message]) -> Iterator[Entry]:

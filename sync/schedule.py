@@ -23,6 +23,7 @@ from drivers.errors import DriverError
 from mail.models import Change, Message
 from mail.search import index_pending as index_some
 from sync import claims
+from sync.lanes import BIG
 from sync.leases import interrupted, lease
 from sync.listener_rows import free_dead as free_dead_listeners
 from sync.listener_rows import has_line
@@ -39,7 +40,6 @@ GUARD = timedelta(seconds=30)  # a mailbox that was rung is not rung again befor
 RESTS = timedelta(seconds=5)  # of a mailbox whose lane is full
 BROKEN = timedelta(seconds=3)  # after the database broke a run
 LONGEST_WAIT = timedelta(minutes=65)  # a busy server may ask for an hour
-BIG = 500  # pending copies: a download
 MANY = 1000  # messages that wait for the index
 READING = 20  # mailboxes being read that are looked at for one
 INDEX_WAITS = timedelta(seconds=60)  # at most, for the end of downloads
@@ -156,16 +156,16 @@ def push_now(email_account_id: int) -> None:
             log.info("changes_not_pushed", email_account=email_account_id, error=type(error).__name__)
 
 
-def index_pending(seconds: float = 20.0) -> int:
+def index_pending(seconds: float = 20.0, *, may_go_on: Callable[[], bool] = lambda: True) -> int:
     """Index what is visible and not searchable yet, newest first, for at most `seconds`; returns how many."""
     end = time.monotonic() + seconds
     total = 0
-    while time.monotonic() < end and (count := index_some(500)):
+    while time.monotonic() < end and may_go_on() and (count := index_some(500)):
         total += count
     return total
 
 
-def index_while_it_is_time(seconds: float = 20.0, *, call_for_help: Callable[[], object] = lambda: None) -> int:
+def index_while_it_is_time(*, call_for_help: Callable[[], object] = lambda: None) -> int:
     """The same, until a download begins, and once at a time in this process; returns how many.
 
     `call_for_help` is called when there is enough for another process, too.
@@ -175,11 +175,7 @@ def index_while_it_is_time(seconds: float = 20.0, *, call_for_help: Callable[[],
     try:
         if Message.objects.filter(is_indexed=False)[:MANY].count() == MANY:
             call_for_help()
-        end = time.monotonic() + seconds
-        total = 0
-        while time.monotonic() < end and is_time_to_index() and (count := index_some(500)):
-            total += count
-        return total
+        return index_pending(may_go_on=is_time_to_index)
     finally:
         _indexing.release()
 

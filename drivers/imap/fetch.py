@@ -21,6 +21,7 @@ from drivers.types import RemoteCopy, RemoteMessage
 
 BATCH_BYTES = 6_000_000  # of content asked for by one command
 BATCH_MESSAGES = 200
+OUTLINED = 100  # big messages outlined ahead
 BATCH_COMMANDS = 10  # for big messages, whose texts are asked for one by one
 GROUP = 1_000  # keys whose sizes are asked for at once
 SET_LENGTH = 6_000  # bytes of a sequence set: Exchange refuses command lines above 8 kB
@@ -68,10 +69,11 @@ def fetch_messages(
         reopen()
         copies = fetch_copies(connection, group)
         ordered = [copies[uid] for uid in dict.fromkeys(group) if uid in copies]
-        large = {copy.uid or 0 for copy in ordered if (copy.size or 0) >= whole_below}
-        outlines = fetch_outlines(connection, sorted(large))
-        download = _Download(connection, whole_below * 2 + EXTRA_LITERAL, reopen, outlines)
-        yield from download.run(list(_batches(ordered, outlines, large - outlines.keys())))
+        for piece, large in _pieces(ordered, whole_below):
+            reopen()
+            outlines = fetch_outlines(connection, sorted(large))
+            download = _Download(connection, whole_below * 2 + EXTRA_LITERAL, reopen, outlines)
+            yield from download.run(list(_batches(piece, outlines, large - outlines.keys())))
 
 
 def fetch_headers(connection: ImapConnection, uids: Sequence[int]) -> Iterator[RemoteMessage]:
@@ -92,6 +94,19 @@ def fetch_headers(connection: ImapConnection, uids: Sequence[int]) -> Iterator[R
         for uid in dict.fromkeys(group):
             if uid in copies and uid in headers:
                 yield RemoteMessage(copies[uid], headers[uid], is_complete=False)
+
+
+def _pieces(copies: Sequence[RemoteCopy], whole_below: int) -> Iterator[tuple[Sequence[RemoteCopy], set[int]]]:
+    """Stretches with at most OUTLINED big messages, whose UIDs come along: their outlines wait in memory."""
+    start, large = 0, set[int]()
+    for place, copy in enumerate(copies):
+        if (copy.size or 0) < whole_below:
+            continue
+        if len(large) == OUTLINED:
+            yield copies[start:place], large
+            start, large = place, set()
+        large.add(copy.uid or 0)
+    yield copies[start:], large
 
 
 def _batches(copies: Sequence[RemoteCopy], outlines: Mapping[int, Outline], alone: Set[int]) -> Iterator[_Batch]:

@@ -28,7 +28,11 @@ MAX_TEXT_PART = 1_500_000  # bytes taken of one text part
 MAX_TEXTS = 6_000_000  # of all text parts of a message
 MAX_TEXT_PARTS = 40
 MAX_SOURCE = 4_000_000_000
-OUTLINES = 20  # asked for by one command: each may have a header of MAX_HEADER
+OUTLINES = 20  # asked for by one command
+OUTLINE_HEADER = (
+    65_536  # bytes; a message with a longer header, or with more leaves, is fetched alone: outlines wait in memory
+)
+OUTLINE_LEAVES = 50
 
 Reopen = Callable[[], object]  # makes sure that the folder is still the open one
 
@@ -97,18 +101,21 @@ class Outline:
 
 
 def fetch_outlines(connection: ImapConnection, uids: Sequence[int]) -> dict[int, Outline]:
-    """Outlines of many messages, some to a command; those that the server cannot outline like this are left out."""
+    """Outlines of many messages, some to a command; those that the server cannot outline like this are left out, and
+    those that would be large themselves."""
     found: dict[int, Outline] = {}
     for start in range(0, len(uids), OUTLINES):
         uid_set = next(uid_sets(uids[start : start + OUTLINES], longest=1 << 20))[0]
-        items = b"(UID BODY.PEEK[HEADER]<0.%d> BODYSTRUCTURE)" % MAX_HEADER
+        items = b"(UID BODY.PEEK[HEADER]<0.%d> BODYSTRUCTURE)" % OUTLINE_HEADER
         answer = connection.run(b"UID", b"FETCH", uid_set, items, literal_cap=MAX_HEADER * 4)
         for parts in answer.lines(b"FETCH"):
             read = read_items(parts)
             structure, header = read.get(b"BODYSTRUCTURE"), read.get(b"BODY[HEADER]")
-            if isinstance(structure, list) and isinstance(header, bytes):
+            if isinstance(structure, list) and isinstance(header, bytes) and len(header) < OUTLINE_HEADER:
                 with suppress(errors.ProtocolError):
-                    found[number(read.get(b"UID"))] = outline(header, read_structure(structure))
+                    one = outline(header, read_structure(structure))
+                    if len(one.wanted) + len(one.left_out) <= OUTLINE_LEAVES:
+                        found[number(read.get(b"UID"))] = one
         answer.responses.clear()
     return found
 

@@ -72,3 +72,32 @@ def test_a_big_message_that_goes_meanwhile_is_left_out():
 
     with ScriptedImap({"UID FETCH": answer}) as server:
         assert [(one.copy.key, one.raw) for one in fetch(server, ["1", "2"])] == [("2", b"good")]
+
+
+def test_what_would_make_a_large_outline_is_fetched_alone_and_whole(poor_server):
+    long_header = b"X-Long: " + b"h" * 900 + b"\r\n"
+    texts = b"".join(b"--b\r\nContent-Type: text/plain\r\n\r\nnumber %d\r\n" % number for number in range(60))
+    raws = [
+        long_header * 100 + mail(1),
+        b'Subject: parts\r\nContent-Type: multipart/mixed; boundary="b"\r\n\r\n' + texts + b"--b--\r\n" + b" " * 10_000,
+        mail_with_attachment(),
+    ]
+    for raw in raws:
+        poor_server.add_message("INBOX", raw)
+    poor_server.log.clear()
+    found = fetch(poor_server, ["1", "2", "3"])
+    assert found[0].raw.count(b"X-Long: ") == 100 and b"hello 1" in found[0].raw
+    assert b"number 0" in found[1].raw and found[2].raw.count(b"Die Pl") == 1
+    assert poor_server.log.count("UID FETCH") == 1 + 1 + 2 * 3 + 1  # sizes, outlines, two of them alone in three, texts
+
+
+def test_only_so_many_big_messages_are_outlined_ahead(poor_server, monkeypatch):
+    monkeypatch.setattr("drivers.imap.fetch.OUTLINED", 4)
+    for number in range(1, 31):
+        poor_server.add_message("INBOX", mail(number) if number % 3 == 0 else mail_with_attachment())
+    poor_server.log.clear()
+    keys = [str(number) for number in range(30, 0, -1)]
+    assert [one.copy.key for one in fetch(poor_server, keys)] == keys
+    outlined = 5  # of twenty big ones, four at a time
+    whole = poor_server.log.count("UID FETCH") - 1 - outlined - 20
+    assert 0 < whole <= 10
