@@ -59,6 +59,8 @@ def open_page(chromium: Any, live_server: Any) -> Iterator[Callable[..., Any]]:
 
     yield open_one
     for context in contexts:
+        for page in context.pages:  # a request that a test held back must not hold the browser
+            page.unroute_all(behavior="ignoreErrors")
         context.close()
     assert not problems, problems
 
