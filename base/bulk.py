@@ -12,7 +12,7 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
-from django.db import connection, models
+from django.db import IntegrityError, connection, models, transaction
 from django.db.models import Q
 
 FEW = 20  # values that are bound one by one
@@ -72,8 +72,11 @@ def reserve_ids(model: type[models.Model], count: int) -> list[int]:
     table, key = model._meta.db_table, _column(model, "pk")
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
+            # OFFSET 0: the sequence is looked up once, not for each number
             cursor.execute(
-                "SELECT nextval(pg_get_serial_sequence(%s, %s)) FROM generate_series(1, %s)", [table, key, count]
+                "SELECT nextval(its.name) FROM (SELECT pg_get_serial_sequence(%s, %s)::regclass AS name OFFSET 0) AS its,"
+                " generate_series(1, %s)",
+                [table, key, count],
             )
             return sorted(row[0] for row in cursor.fetchall())
         cursor.execute("SELECT seq FROM sqlite_sequence WHERE name = %s", [table])
@@ -102,14 +105,22 @@ def insert_rows(
             otherwise = " ON CONFLICT DO NOTHING" if ignore_conflicts else ""
             statement = f"INSERT INTO {into} VALUES ({marks}){otherwise}"  # noqa: S608 - names of our own columns
             cursor.executemany(statement, [_for_sqlite(_with_json(row, places)) for row in rows])
-        elif ignore_conflicts:
-            source, value = _as_records(model, names, rows)
-            cursor.execute(f"INSERT INTO {into} SELECT * FROM {source} ON CONFLICT DO NOTHING", [value])  # noqa: S608
+        elif not ignore_conflicts:
+            _copy(cursor, into, rows, _json_places(model, names))
         else:
-            places = _json_places(model, names)
-            with cursor.copy(f"COPY {into} FROM STDIN") as copy:
-                for row in rows:
-                    copy.write_row(_with_json(row, places))
+            try:
+                with transaction.atomic():  # conflicts are rare: COPY knows of none
+                    _copy(cursor, into, rows, _json_places(model, names))
+            except IntegrityError:
+                source, value = _as_records(model, names, rows)
+                cursor.execute(f"INSERT INTO {into} SELECT * FROM {source} ON CONFLICT DO NOTHING", [value])  # noqa: S608
+
+
+def _copy(cursor: Any, into: str, rows: Iterable[Sequence[Any]], json_places: tuple[int, ...]) -> None:
+    # The cursor is psycopg's own here: its errors must leave as Django's, which callers wait for.
+    with connection.wrap_database_errors, cursor.copy(f"COPY {into} FROM STDIN") as copy:
+        for row in rows:
+            copy.write_row(_with_json(row, json_places))
 
 
 def update_rows(model: type[models.Model], columns: Sequence[str], rows: Iterable[tuple[Any, ...]]) -> None:

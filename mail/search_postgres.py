@@ -49,7 +49,7 @@ class PostgresEngine:
     def write(self, entries: Sequence[Entry]) -> None:
         """Write rows, in place of those of the same messages. The caller holds the locks of the messages' own rows."""
         self.remove([entry.message_id for entry in entries])
-        with connection.cursor() as cursor, cursor.copy(_WRITE) as copy:
+        with connection.cursor() as cursor, connection.wrap_database_errors, cursor.copy(_WRITE) as copy:
             for entry in entries:
                 vector = f"{vector_text(entry.words)} {span_marks(entry.received_at)}"
                 copy.write_row((entry.message_id, entry.email_account_id, entry.received_at, vector))

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 from django.core.files.storage import storages
-from django.db import DataError
+from django.db import DataError, connection
 
 from intake import take_in as room
 from mail.models import Copy, CopyState, Message
 from mail.parse import Unreadable
-from tests.sync.conftest import World
+from tests.sync.conftest import World, mail
 
 
 def test_an_unreadable_message_is_parked_and_its_folder_goes_on(
@@ -75,3 +75,34 @@ def test_hostile_bytes_are_stored_whole_or_parked_never_lost(world: World, raw: 
     assert not Copy.objects.filter(state=CopyState.PENDING).exists()
     assert world.ledger().unaccounted == 0
     assert Message.objects.count() + Copy.objects.filter(state=CopyState.FAILED).count() == 2
+
+
+REFUSE = {
+    "postgresql": (
+        "ALTER TABLE mail_messagecontent ADD CONSTRAINT no_poison CHECK (text NOT LIKE '%poison%')",
+        "ALTER TABLE mail_messagecontent DROP CONSTRAINT no_poison",
+    ),
+    "sqlite": (
+        "CREATE TRIGGER no_poison BEFORE INSERT ON mail_messagecontent WHEN new.text LIKE '%poison%'"
+        " BEGIN SELECT RAISE(ABORT, 'poison'); END",
+        "DROP TRIGGER no_poison",
+    ),
+}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_message_that_the_database_itself_refuses_is_parked_alone(world: World) -> None:
+    world.server.folders["INBOX"].add(mail(9, body="poison\r\n"))
+    world.deliver(3)
+    refuse, allow = REFUSE[connection.vendor]
+    with connection.cursor() as cursor:
+        cursor.execute(refuse)
+    try:
+        assert world.sync() is True
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute(allow)
+    failed = Copy.objects.get(state=CopyState.FAILED)
+    assert failed.reason.startswith("The database refused it")
+    assert b"poison" in storages["mail"].open(failed.raw).read()
+    assert sorted(world.subjects()) == ["Mail 1", "Mail 2", "Mail 3"]

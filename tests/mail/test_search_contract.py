@@ -360,3 +360,18 @@ def test_results_come_in_order_over_years_and_mailboxes(account: Any) -> None:
         assert set(search(both, "is:unread", limit=limit)[:-1]) <= set(ids[:limit])
     assert len(search(both, "offer before:2025-11")) == 4
     assert search([account.pk], "offer before:2025-11") == [ids[6], ids[8]]
+
+
+@pytest.mark.postgres
+@pytest.mark.django_db(transaction=True)
+def test_a_row_that_the_database_itself_refuses_keeps_no_other_waiting(account: Any) -> None:
+    good, bad = (_message(account, text, index=False) for text in ("beeswax", "poisonwords"))
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE mail_search ADD CONSTRAINT no_poison CHECK (vector::text NOT LIKE '%poisonwords%')")
+    try:
+        index_pending()
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("ALTER TABLE mail_search DROP CONSTRAINT no_poison")
+    assert search([account.pk], "beeswax") == [good] and search([account.pk], "poisonwords") == []
+    assert not Message.objects.filter(is_indexed=False, pk__in=[good, bad]).exists()
