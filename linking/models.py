@@ -26,13 +26,19 @@ class Reason(models.TextChoices):
 class MessageLink(models.Model):
     """message ↔ contact xor company. `evidence`: {"role": "from", "address": …} and the like, shown with the reason."""
 
-    message = models.ForeignKey(Message, on_delete=models.CASCADE, related_name="links")
-    contact = models.ForeignKey(Contact, null=True, blank=True, on_delete=models.CASCADE, related_name="links")
-    company = models.ForeignKey(Company, null=True, blank=True, on_delete=models.CASCADE, related_name="links")
+    message = models.ForeignKey(Message, on_delete=models.CASCADE, db_index=False, related_name="links")
+    contact = models.ForeignKey(
+        Contact, null=True, blank=True, on_delete=models.CASCADE, db_index=False, related_name="links"
+    )
+    company = models.ForeignKey(
+        Company, null=True, blank=True, on_delete=models.CASCADE, db_index=False, related_name="links"
+    )
     reason = models.CharField(max_length=20, choices=Reason.choices)
     evidence = models.JSONField(default=dict)
     is_rejected = models.BooleanField(default=False)
-    made_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    made_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, db_index=False, related_name="+"
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -45,8 +51,13 @@ class MessageLink(models.Model):
             models.UniqueConstraint(fields=["message", "company"], name="one_link_per_company"),
         ]
         indexes = [
-            models.Index(fields=["contact", "-message"], name="links_of_a_contact"),
-            models.Index(fields=["company", "-message"], name="links_of_a_company"),
+            models.Index(
+                fields=["contact", "-message"], name="links_of_a_contact", condition=models.Q(contact__isnull=False)
+            ),
+            models.Index(
+                fields=["company", "-message"], name="links_of_a_company", condition=models.Q(company__isnull=False)
+            ),
+            models.Index(fields=["made_by"], name="links_made_by", condition=models.Q(made_by__isnull=False)),
         ]
 
     def __str__(self) -> str:

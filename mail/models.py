@@ -61,7 +61,7 @@ class Correspondent(models.Model):
 class Thread(models.Model):
     """Messages of one conversation in one mailbox, with what its row in the list shows (kept by mail.threads)."""
 
-    email_account = models.ForeignKey(EmailAccount, on_delete=models.CASCADE, related_name="+")
+    email_account = models.ForeignKey(EmailAccount, on_delete=models.CASCADE, db_index=False, related_name="+")
     subject = models.CharField(max_length=1000, blank=True)
     snippet = models.CharField(max_length=250, blank=True)
     participants = models.JSONField(default=list)  # [[name, address, is_own], …] oldest first, at most 8
@@ -103,7 +103,7 @@ class Thread(models.Model):
 class ThreadReference(models.Model):
     """A Message-ID (hashed) that belongs to a thread: of a message in it or named in its References."""
 
-    email_account = models.ForeignKey(EmailAccount, on_delete=models.CASCADE, related_name="+")
+    email_account = models.ForeignKey(EmailAccount, on_delete=models.CASCADE, db_index=False, related_name="+")
     id_hash = models.BigIntegerField()
     thread = models.ForeignKey(Thread, on_delete=models.CASCADE, related_name="references")
 
@@ -117,8 +117,8 @@ class ThreadReference(models.Model):
 class Message(models.Model):
     """Content in one mailbox: what lists show. The body stands in MessageContent."""
 
-    email_account = models.ForeignKey(EmailAccount, on_delete=models.CASCADE, related_name="messages")
-    thread = models.ForeignKey(Thread, on_delete=models.PROTECT, related_name="messages")
+    email_account = models.ForeignKey(EmailAccount, on_delete=models.CASCADE, db_index=False, related_name="messages")
+    thread = models.ForeignKey(Thread, on_delete=models.PROTECT, db_index=False, related_name="messages")
     message_id = models.CharField(max_length=1000, blank=True)  # as written, without <>; never identity
     message_id_hash = models.BigIntegerField(null=True)
     subject = models.CharField(max_length=1000, blank=True)
@@ -140,7 +140,9 @@ class Message(models.Model):
     digest = models.CharField(max_length=64, blank=True)  # adoption: sha256 hex
     object_id = models.CharField(max_length=255, blank=True)  # X-GM-MSGID, EMAILID
     processed_at = models.DateTimeField(null=True)
-    processed_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    processed_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, db_index=False, related_name="+"
+    )
     gone_at = models.DateTimeField(null=True)  # no copy on the server any more
     trashed_at = models.DateTimeField(null=True)  # gone and not kept: erased 30 days later
     is_indexed = models.BooleanField(default=False)  # search row written
@@ -156,6 +158,9 @@ class Message(models.Model):
             ),
             models.Index(fields=["message_id_hash"], name="messages_by_message_id"),
             models.Index(fields=["-received_at"], name="messages_to_index", condition=models.Q(is_indexed=False)),
+            models.Index(
+                fields=["processed_by"], name="messages_processed_by", condition=models.Q(processed_by__isnull=False)
+            ),
             models.Index(fields=["trashed_at"], name="messages_in_trash", condition=models.Q(trashed_at__isnull=False)),
         ]
 
@@ -193,7 +198,7 @@ class MessageAddress(models.Model):
         REPLY_TO = "r", "Reply-To"
 
     message = models.ForeignKey(Message, on_delete=models.CASCADE, related_name="addresses")
-    correspondent = models.ForeignKey(Correspondent, on_delete=models.PROTECT, related_name="uses")
+    correspondent = models.ForeignKey(Correspondent, on_delete=models.PROTECT, db_index=False, related_name="uses")
     role = models.CharField(max_length=1, choices=Role.choices)
 
     class Meta:
@@ -240,7 +245,7 @@ class Copy(models.Model):
     """The ledger: one row per message per folder on the server."""
 
     email_account = models.ForeignKey(EmailAccount, on_delete=models.CASCADE, related_name="+")
-    folder = models.ForeignKey(Folder, on_delete=models.CASCADE, related_name="copies")
+    folder = models.ForeignKey(Folder, on_delete=models.CASCADE, db_index=False, related_name="copies")
     epoch = models.BigIntegerField(default=0)
     remote_key = models.CharField(max_length=600)
     uid = models.BigIntegerField(null=True)

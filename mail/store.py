@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from django.db import connection, transaction
 from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
@@ -30,8 +31,20 @@ class Stored:
 
 
 def lock_mailbox(email_account_id: int) -> EmailAccount:
-    """Row lock that serialises writers of one mailbox (no-op on SQLite, whose transactions are IMMEDIATE)."""
-    return EmailAccount.objects.select_for_update().get(pk=email_account_id)
+    """Row lock that serialises writers of one mailbox (no-op on SQLite, whose transactions are IMMEDIATE).
+
+    Rows that only refer to the mailbox (foreign keys) are not held up by it.
+    """
+    return EmailAccount.objects.select_for_update(no_key=True).get(pk=email_account_id)
+
+
+@transaction.atomic
+def is_locked(email_account_id: int) -> bool:
+    """Whether somebody writes into this mailbox just now; never on SQLite."""
+    if not connection.features.has_select_for_update_skip_locked:
+        return False
+    rows = EmailAccount.objects.select_for_update(no_key=True, skip_locked=True).filter(pk=email_account_id)
+    return not rows.values_list("pk", flat=True)
 
 
 def store_slice(email_account: EmailAccount, items: Sequence[Incoming], *, own_addresses: frozenset[str]) -> Stored:
