@@ -69,7 +69,7 @@ def opened_with(server: EmailAccountServer) -> kept_connections.Key:
 def _take_slot(email_account: EmailAccount, purpose: str) -> ConnectionSlot | None:
     budget = settings.MAIL_CONNECTIONS_PER_ACCOUNT - (0 if purpose == "click" else 1)
     with transaction.atomic():
-        EmailAccount.objects.select_for_update().get(pk=email_account.pk)
+        _lock_budget(email_account)
         slots = ConnectionSlot.objects.filter(email_account=email_account)
         slots.filter(expires_at__lt=Now()).delete()
         living = [held for held in slots if not is_dead(held.holder)]
@@ -79,6 +79,12 @@ def _take_slot(email_account: EmailAccount, purpose: str) -> ConnectionSlot | No
         return ConnectionSlot.objects.create(
             email_account=email_account, holder=holder_name(), purpose=purpose, expires_at=Now() + SLOT_LIFE
         )
+
+
+def _lock_budget(email_account: EmailAccount) -> None:
+    """Others who want a connection of this mailbox wait. Not by its own row: writers of mail hold that one for long."""
+    servers = EmailAccountServer.objects.select_for_update().filter(email_account=email_account)
+    list(servers.order_by("pk").values_list("pk", flat=True))
 
 
 def _wait_for_slot(email_account: EmailAccount, purpose: str) -> ConnectionSlot:

@@ -37,6 +37,11 @@ _BARE = re.compile(r'\s*([^\s"\\()<>,;:@]+@[A-Za-z0-9.-]+)\s*')
 _suffixes = tldextract.TLDExtract(suffix_list_urls=(), cache_dir=None, include_psl_private_domains=True)
 
 
+def load_suffixes() -> None:
+    """Read the public suffix list now (0.1 s): else the first look at a domain waits for it."""
+    registrable_domain("mail.example")
+
+
 def clean_line(text: str, limit: int = 1000) -> str:
     """Return `text` as one safe line of at most `limit` characters: no CR, LF, NUL, other control or lone surrogate.
 

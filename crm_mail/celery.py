@@ -8,6 +8,7 @@ from typing import Any
 from celery import Celery, signals
 from django.conf import settings
 
+from base import addresses
 from base.process import collect_seldom
 from crm_mail import checks, logs
 
@@ -38,6 +39,7 @@ def _keep_connections(**kwargs: Any) -> None:
 @signals.worker_ready.connect
 @signals.worker_process_init.connect
 def _collect_seldom(**kwargs: Any) -> None:
+    addresses.load_suffixes()  # before it would be needed inside a mailbox's lock
     collect_seldom()
 
 

@@ -7,7 +7,7 @@ whole or not there; a message that cannot be parsed or stored is parked (intake.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import structlog
 from django.db import DataError, IntegrityError, transaction
@@ -50,6 +50,21 @@ class Fetched:
     remote: RemoteMessage
 
 
+@dataclass(slots=True)
+class Parsed:
+    """Messages that were read and wait to be stored; `raws` by copy, for what the database refuses; how many are parked."""
+
+    items: list[Incoming] = field(default_factory=list)
+    raws: dict[int, bytes] = field(default_factory=dict)
+    parked: int = 0
+
+    def add(self, other: Parsed) -> None:
+        """Store these with it."""
+        self.items += other.items
+        self.raws |= other.raws
+        self.parked += other.parked
+
+
 @dataclass(frozen=True, slots=True)
 class TakenIn:
     """What became of a slice."""
@@ -75,15 +90,25 @@ def take_in(mailbox: Mailbox, slice_: Sequence[Fetched], *, check: Callable[[], 
 
     Copies that are no longer pending (another worker settled them) are left alone.
     """
+    return store(mailbox, parse(mailbox, slice_), check=check)
+
+
+def parse(mailbox: Mailbox, slice_: Sequence[Fetched]) -> Parsed:
+    """Read a slice; what cannot be read is parked. No lock is held meanwhile."""
     items, parked = _parse(mailbox, slice_)
+    return Parsed(items, {one.copy.pk: one.remote.raw for one in slice_}, parked)
+
+
+def store(mailbox: Mailbox, parsed: Parsed, *, check: Callable[[], None] = lambda: None) -> TakenIn:
+    """Store what was parsed, in one transaction; what the database refuses is parked. `check` as in `take_in`."""
     try:
-        ids, joined = _store(mailbox, items, check)
-        return TakenIn(ids, joined, parked)
+        ids, joined = _store(mailbox, parsed.items, check)
+        return TakenIn(ids, joined, parsed.parked)
     except (DataError, IntegrityError, ValueError) as error:
         log.warning(
-            "slice_refused", email_account=mailbox.email_account.pk, size=len(items), error=type(error).__name__
+            "slice_refused", email_account=mailbox.email_account.pk, size=len(parsed.items), error=type(error).__name__
         )
-    return _one_by_one(mailbox, items, {one.copy.pk: one.remote.raw for one in slice_}, check, parked)
+    return _one_by_one(mailbox, parsed, check)
 
 
 def recognise(mailbox: Mailbox, slice_: Sequence[Fetched]) -> set[int]:
@@ -99,19 +124,17 @@ def recognise(mailbox: Mailbox, slice_: Sequence[Fetched]) -> set[int]:
         return known
 
 
-def _one_by_one(
-    mailbox: Mailbox, items: Sequence[Incoming], raws: dict[int, bytes], check: Callable[[], None], parked: int
-) -> TakenIn:
+def _one_by_one(mailbox: Mailbox, parsed: Parsed, check: Callable[[], None]) -> TakenIn:
     """The database refused the slice: find the message that it refuses, park it, keep the others."""
     stored: list[int] = []
-    joined = 0
-    for item in items:
+    joined, parked = 0, parsed.parked
+    for item in parsed.items:
         try:
             ids, more = _store(mailbox, [item], check)
             stored.extend(ids)
             joined += more
         except (DataError, IntegrityError, ValueError) as error:
-            park(item.copy, raws[item.copy.pk], f"The database refused it: {type(error).__name__}")
+            park(item.copy, parsed.raws[item.copy.pk], f"The database refused it: {type(error).__name__}")
             parked += 1
     return TakenIn(tuple(stored), joined, parked)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
 from django.conf import settings
@@ -12,31 +12,24 @@ from drivers.base import MailboxDriver
 from drivers.errors import CursorInvalid, DriverError, FolderGone, ProtocolError
 from drivers.types import RemoteMessage
 from intake.quarantine import park
-from intake.take_in import Fetched, Mailbox, recognise, take_in
+from intake.take_in import Fetched, Mailbox, recognise
 from mail.models import Copy, Folder
 from sync import claims, kept
+from sync.gathering import Gathered
 
 SLICE = 1000  # copies claimed at once
-BATCH_COUNT = 500  # messages taken in by one transaction
-BATCH_BYTES = 24 * 1024 * 1024
+BATCH_COUNT = 100  # messages parsed at once
+BATCH_BYTES = 8 * 1024 * 1024
 BATCH_SECONDS = 1.0  # a slow server: what came is shown meanwhile
 
 
-def fetch_slice(
-    mailbox: Mailbox,
-    driver: MailboxDriver,
-    holder: str,
-    limit: int = SLICE,
-    note_progress: Callable[[], None] = lambda: None,
-) -> int:
-    """Claim, fetch and take in up to `limit` copies, newest first; returns how many were claimed. Raises drivers.errors.
-
-    `note_progress` is called after each batch that was taken in.
-    """
-    copies = claims.claim(mailbox.email_account.pk, holder, limit)
+def fetch_slice(driver: MailboxDriver, gathered: Gathered, holder: str, limit: int = SLICE) -> int:
+    """Claim and fetch up to `limit` copies, newest first, into `gathered`, which stores what it holds in its own time;
+    returns how many were claimed. Raises drivers.errors."""
+    copies = claims.claim(gathered.mailbox.email_account.pk, holder, limit)
     folders = Folder.objects.in_bulk({copy.folder_id for copy in copies})
     for folder_id, group in groupby(sorted(copies, key=_newest_folder_first(copies)), key=lambda copy: copy.folder_id):
-        _fetch_folder(mailbox, driver, folders[folder_id], list(group), note_progress)
+        _fetch_folder(driver, gathered, folders[folder_id], list(group))
     return len(copies)
 
 
@@ -49,17 +42,15 @@ def _newest_folder_first(copies: Sequence[Copy]):  # type: ignore[no-untyped-def
     return lambda copy: (rank[copy.folder_id], place[copy.pk])
 
 
-def _fetch_folder(
-    mailbox: Mailbox, driver: MailboxDriver, folder: Folder, copies: Sequence[Copy], note_progress: Callable[[], None]
-) -> None:
-    copies = kept.take_kept(mailbox, copies)
+def _fetch_folder(driver: MailboxDriver, gathered: Gathered, folder: Folder, copies: Sequence[Copy]) -> None:
+    copies = kept.take_kept(gathered.mailbox, copies)
     stale = [copy for copy in copies if copy.epoch != folder.epoch]
     current = {copy.remote_key: copy for copy in copies if copy.epoch == folder.epoch}
     if stale:
         claims.not_brought(stale, "The folder was numbered anew")
     try:
-        _recognise(mailbox, driver, folder, current)
-        _take(mailbox, driver, folder, current, note_progress)
+        _recognise(gathered.mailbox, driver, folder, current)
+        _take(driver, gathered, folder, current)
     except FolderGone:
         claims.not_brought(list(current.values()), "The folder is no longer on the server")
         return
@@ -67,7 +58,7 @@ def _fetch_folder(
         claims.not_brought(list(current.values()), "The folder was numbered anew")
         return
     except ProtocolError:
-        _one_by_one(mailbox, driver, folder, current)
+        _one_by_one(driver, gathered, folder, current)
     claims.not_brought(list(current.values()), "The server lists this email but does not give it out")
 
 
@@ -98,29 +89,21 @@ def _check_epoch(driver: MailboxDriver, folder: Folder) -> None:
         raise CursorInvalid("the folder was numbered anew")
 
 
-def _take(
-    mailbox: Mailbox,
-    driver: MailboxDriver,
-    folder: Folder,
-    current: dict[str, Copy],
-    note_progress: Callable[[], None] = lambda: None,
-) -> None:
-    """Fetch these copies (by key) and take them in; what was taken leaves `current`. Raises drivers.errors."""
+def _take(driver: MailboxDriver, gathered: Gathered, folder: Folder, current: dict[str, Copy]) -> None:
+    """Fetch these copies (by key); what came leaves `current`. Raises drivers.errors."""
     if not current:
         return
     _check_epoch(driver, folder)
     remote = driver.fetch_messages(folder.remote_id, list(current), whole_below=settings.MAIL_WHOLE_BELOW)
     for batch in _batches(remote):
-        pairs = [Fetched(current.pop(one.copy.key), one) for one in batch if one.copy.key in current]
-        take_in(mailbox, pairs)
-        note_progress()
+        gathered.add([Fetched(current.pop(one.copy.key), one) for one in batch if one.copy.key in current])
 
 
-def _one_by_one(mailbox: Mailbox, driver: MailboxDriver, folder: Folder, current: dict[str, Copy]) -> None:
+def _one_by_one(driver: MailboxDriver, gathered: Gathered, folder: Folder, current: dict[str, Copy]) -> None:
     """One message of the slice cannot be had from the server: park it, go on with the others."""
     for key in list(current):
         try:
-            _take(mailbox, driver, folder, single := {key: current[key]})
+            _take(driver, gathered, folder, single := {key: current[key]})
         except ProtocolError as error:
             park(current.pop(key), b"", f"The server could not give it out: {error}")
         else:
@@ -129,7 +112,7 @@ def _one_by_one(mailbox: Mailbox, driver: MailboxDriver, folder: Folder, current
 
 
 def _batches(messages: Iterable[RemoteMessage]) -> Iterator[list[RemoteMessage]]:
-    """Messages in groups that one transaction takes in: bounded in number and in bytes.
+    """Messages in groups that are parsed at once: bounded in number and in bytes.
 
     What came before the server broke is given first, then the error is raised: nothing that was fetched is thrown away.
     """

@@ -32,6 +32,7 @@ from mail.models import Copy, Folder
 from sync import absences, claims, lanes, reconcile
 from sync.enumerate import enumerate_page
 from sync.fetch import SLICE, fetch_slice
+from sync.gathering import Gathered
 from sync.glance import Look, answer_request, look, note_counted
 from sync.leases import Held, LeaseLost, lease
 from sync.models import Lease
@@ -135,7 +136,7 @@ class Run:
             while enumerate_page(self.email_account, driver, folder, held):
                 self.has_progressed = True
                 if is_first and not self.fetched:
-                    self._fetch(driver, FIRST)
+                    self._fetch_first(driver)
                 self._call_if_many()
                 if self.is_over():
                     return False
@@ -143,11 +144,22 @@ class Run:
             Folder.objects.filter(pk=folder.pk).update(last_error=str(error)[:300] or "gone", gone_at=timezone.now())
             return True
         if is_first and not self.fetched:
-            self._fetch(driver, FIRST)
+            self._fetch_first(driver)
         return True
 
-    def _fetch(self, driver: MailboxDriver, limit: int) -> int:
-        count = fetch_slice(describe_mailbox(self.email_account), driver, self.holder, limit, self._note_progress)
+    def _fetch_first(self, driver: MailboxDriver) -> None:
+        """What is readable before anything else."""
+        gathered = self._gather()
+        try:
+            self._fetch(driver, gathered, FIRST)
+        finally:
+            gathered.store()
+
+    def _gather(self) -> Gathered:
+        return Gathered(describe_mailbox(self.email_account), self._note_progress)
+
+    def _fetch(self, driver: MailboxDriver, gathered: Gathered, limit: int) -> int:
+        count = fetch_slice(driver, gathered, self.holder, limit)
         self.fetched += count
         self.caller.show_progress(self)
         return count
@@ -157,11 +169,15 @@ class Run:
 
     def _fetch_all(self, driver: MailboxDriver) -> bool:
         """Slices until nothing is free; True when that was reached within the budget."""
-        while not self.is_over():
-            waiting = self._call_if_many()
-            if not self._fetch(driver, min(SLICE, max(LAST, waiting // 4))):
-                return True
-        return False
+        gathered = self._gather()
+        try:
+            while not self.is_over():
+                waiting = self._call_if_many()
+                if not self._fetch(driver, gathered, min(SLICE, max(LAST, waiting // 4))):
+                    return True
+            return False
+        finally:
+            gathered.store()
 
     def _call_if_many(self) -> int:
         """Again and again: whoever is called may be busy, or of this very process. How many wait, up to MANY."""

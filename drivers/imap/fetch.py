@@ -15,7 +15,7 @@ from drivers import errors
 from drivers.imap.answers import error_for
 from drivers.imap.connection import Answer, ImapConnection
 from drivers.imap.large import MAX_TEXTS, Outline, fetch_outlines, fetch_without_attachments
-from drivers.imap.reading import Items, copy_items, number, read_copy, read_items
+from drivers.imap.reading import Items, copy_items, number, read_described, read_items
 from drivers.imap.syntax import uid_sets
 from drivers.types import RemoteCopy, RemoteMessage
 
@@ -38,9 +38,8 @@ def fetch_copies(connection: ImapConnection, uids: Sequence[int]) -> dict[int, R
     found: dict[int, RemoteCopy] = {}
     for answer in connection.pipeline(commands):
         for parts in answer.lines(b"FETCH"):
-            fetched = read_items(parts)
-            copy = read_copy(fetched)
-            if copy is not None and copy.uid in wanted and b"INTERNALDATE" in fetched:
+            copy = read_described(parts)
+            if copy is not None and copy.uid in wanted:
                 found[copy.uid] = copy
         answer.responses.clear()
         if not answer.ok and b"EXPUNGEISSUED" not in answer.text.upper():

@@ -7,6 +7,7 @@ is read the slow way, never guessed.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from drivers.imap.gmail import read_labels
 from drivers.imap.syntax import Token, parse_internal_date, parse_tokens
@@ -20,6 +21,12 @@ _ITEM = re.compile(
     rb"[ ]*([A-Z0-9.\-]+(?:\[[^\]]*\])?(?:<\d+>)?) "
     rb'(?:(\d+)(?=[ )])|"([^"\\]*)"|\(([^()"{]*)\)|(NIL)(?=[ )])|\{\d+\+?\}\r?\n$)',
     re.I,
+)
+
+# What `copy_items` asks a server without Gmail's items or OBJECTID for, answered in that order.
+_COPY = re.compile(
+    rb'\* \d+ FETCH \(UID (\d{1,10}) INTERNALDATE "([^"\\]{26})" RFC822\.SIZE (\d{1,18})'
+    rb" FLAGS \(([^()\"{]{0,2000})\)(?: MODSEQ \((\d{1,19})\))?\)\r\n"
 )
 
 
@@ -92,9 +99,35 @@ def copy_items(capabilities: frozenset[bytes]) -> bytes:
 
 def read_flags(value: Value) -> frozenset[str]:
     """Lower-case flags without \\recent, which belongs to the session."""
-    flags = {word.decode("ascii", "replace").lower() for word in words(value)[:200]}
-    flags.discard("\\recent")
-    return frozenset(flags)
+    return _flags(value) if isinstance(value, bytes) else _flags(b" ".join(words(value)))
+
+
+@lru_cache(maxsize=512)
+def _flags(listed: bytes) -> frozenset[str]:
+    return frozenset(word.decode("ascii", "replace").lower() for word in listed.split()[:200]) - {"\\recent"}
+
+
+def read_described(parts: list[bytes]) -> RemoteCopy | None:
+    """The copy that an answer to `copy_items` describes, None for any other FETCH response.
+
+    Ten thousand of them come at the beginning of a download: what is answered in our order is read at once.
+    """
+    match = _COPY.fullmatch(parts[0])
+    if match is None:
+        items = read_items(parts)
+        return read_copy(items) if b"INTERNALDATE" in items else None
+    uid, received, size, flags, modseq = match.groups()
+    number = int(uid)
+    if not number:
+        return None
+    return RemoteCopy(
+        key=str(number),
+        uid=number,
+        received_at=parse_internal_date(received),
+        size=int(size),
+        flags=_flags(flags),
+        modseq=int(modseq) if modseq else 0,
+    )
 
 
 def read_copy(items: Items) -> RemoteCopy | None:

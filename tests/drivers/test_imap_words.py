@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from drivers.errors import ProtocolError
-from drivers.imap.reading import read_copy, read_flags, read_items
+from drivers.imap.reading import read_copy, read_described, read_flags, read_items
 from drivers.imap.syntax import (
     Literal,
     astring,
@@ -179,3 +179,18 @@ def test_the_server_dialogues_of_the_corpus_are_read(corpus):
                 read_items([line.replace(b"$n", b"1") + b"\r\n"])
                 read += 1
     assert read > 100
+
+
+@given(
+    st.integers(0, 2**32),
+    st.integers(0, 2**40),
+    st.lists(st.sampled_from([b"\\Seen", b"\\Recent", b"$Work", b"\\FLAGGED", b"a]b", b"\xe9"]), max_size=4),
+    st.one_of(st.none(), st.integers(0, 2**62)),
+    st.sampled_from([b"05-Mar-2026 09:08:07 +0000", b" 5-Mar-2026 10:08:07 -0130", b"99-Foo-2026 00:00:00 +0000"]),
+)
+def test_a_copy_answered_in_our_order_is_read_as_any_other(uid, size, flags, modseq, moment):
+    told = [b"UID %d" % uid, b'INTERNALDATE "%s"' % moment, b"RFC822.SIZE %d" % size, b"FLAGS (%s)" % b" ".join(flags)]
+    told += [] if modseq is None else [b"MODSEQ (%d)" % modseq]
+    ours, turned = (b"* 7 FETCH (" + b" ".join(items) + b")\r\n" for items in (told, reversed(told)))
+    assert read_described([ours]) == read_copy(read_items([ours])) == read_described([turned])
+    assert read_described([b"* 7 FETCH (UID 3 FLAGS ())\r\n"]) is None
