@@ -82,8 +82,13 @@ def not_brought(copies: Sequence[Copy], reason: str) -> None:
 
 
 def count_waiting(email_account_id: int, most: int) -> int:
-    """How many pending copies are left, counted up to `most`."""
+    """How many pending copies are left, claimed or not, counted up to `most`."""
     return _allowed(email_account_id)[:most].count()
+
+
+def count_free(email_account_id: int, most: int) -> int:
+    """How many pending copies are left that nobody fetches, counted up to `most`."""
+    return _allowed(email_account_id).filter(FREE)[:most].count()
 
 
 def being_fetched(most: int) -> list[int]:

@@ -13,10 +13,10 @@ from collections.abc import Callable, Sequence
 from intake.take_in import Fetched, Mailbox, Parsed, parse, store
 from mail.store import is_locked
 
-ENOUGH_COUNT = 400  # messages that are worth a transaction
+ENOUGH_COUNT = 600  # messages that are worth a transaction
 ENOUGH_BYTES = 16 * 1024 * 1024
 ENOUGH_SECONDS = 1.0  # a slow server: what came is shown meanwhile
-MOST_COUNT = 1000  # stored by one transaction
+MOST = 2  # times what is enough are stored by one transaction, within MOST_BYTES
 MOST_BYTES = 32 * 1024 * 1024
 
 
@@ -26,6 +26,9 @@ class Gathered:
     def __init__(self, mailbox: Mailbox, note_progress: Callable[[], None] = lambda: None) -> None:
         self.mailbox = mailbox
         self._note_progress = note_progress
+        self.enough = (
+            ENOUGH_COUNT  # messages; near the end of a download less, so that nobody waits for the last writer
+        )
         self._empty()
 
     def _empty(self) -> None:
@@ -51,8 +54,8 @@ class Gathered:
             self._note_progress()
 
     def _is_full(self) -> bool:
-        return len(self._parsed.raws) >= MOST_COUNT or self._bytes >= MOST_BYTES
+        return len(self._parsed.raws) >= MOST * self.enough or self._bytes >= MOST_BYTES
 
     def _is_enough(self) -> bool:
         is_late = time.monotonic() - self._begun > ENOUGH_SECONDS
-        return is_late or len(self._parsed.raws) >= ENOUGH_COUNT or self._bytes >= ENOUGH_BYTES
+        return is_late or len(self._parsed.raws) >= self.enough or self._bytes >= ENOUGH_BYTES

@@ -32,7 +32,7 @@ from mail.models import Copy, Folder
 from sync import absences, claims, lanes, reconcile
 from sync.enumerate import enumerate_page
 from sync.fetch import SLICE, fetch_slice
-from sync.gathering import Gathered
+from sync.gathering import ENOUGH_COUNT, Gathered
 from sync.glance import Look, answer_request, look, note_counted
 from sync.leases import Held, LeaseLost, lease
 from sync.models import Lease
@@ -172,19 +172,20 @@ class Run:
         gathered = self._gather()
         try:
             while not self.is_over():
-                waiting = self._call_if_many()
-                if not self._fetch(driver, gathered, min(SLICE, max(LAST, waiting // 4))):
+                share = max(LAST, self._call_if_many() // 4)
+                gathered.enough = min(ENOUGH_COUNT, share)
+                if not self._fetch(driver, gathered, min(SLICE, share)):
                     return True
             return False
         finally:
             gathered.store()
 
     def _call_if_many(self) -> int:
-        """Again and again: whoever is called may be busy, or of this very process. How many wait, up to MANY."""
-        waiting = claims.count_waiting(self.email_account.pk, MANY)
-        if waiting >= HELP_ABOVE:
+        """Again and again: whoever is called may be busy, or of this very process. How many are free, up to MANY."""
+        free = claims.count_free(self.email_account.pk, MANY)
+        if free >= HELP_ABOVE:
             self.caller.call_for_help(self)
-        return waiting
+        return free
 
     def _compare(self, driver: MailboxDriver, held: Held) -> bool:
         """Compare the sets of the folders that are due; what was lost is fetched."""
