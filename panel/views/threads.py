@@ -22,6 +22,7 @@ from panel.services.doorbell import ring, ring_seldom
 from panel.services.marks import mark_thread, request_sync
 from sync.tasks import push_changes, sync_email_account
 
+BESIDE = 20  # rows of the list beside a thread that is opened by its address; scrolling brings more
 MAX_ONLY = 1000  # messages that one undo can name
 
 
@@ -60,7 +61,8 @@ def thread(request: HttpRequest, thread_id: int) -> HttpResponse:
     if request.headers.get("HX-Request") and not request.headers.get("HX-History-Restore-Request"):
         context |= {"chips": chips_of([thread_id]).get(thread_id, []), "is_fragment": True}
         return render(request, "panel/_thread.html", context)
-    page = thread_page(request.user, address.filters, Cursor.read(request.GET.get("after", "")), seen=seen_of(request))
+    after = Cursor.read(request.GET.get("after", ""))
+    page = thread_page(request.user, address.filters, after, BESIDE, seen=seen_of(request))
     chips = chips_of([thread_id, *(one.pk for one in page.threads)])
     rows = make_rows(page.threads, address, movable_of(request), chips)
     context |= {"page": page, "days": by_day(rows), "chips": chips.get(thread_id, [])}

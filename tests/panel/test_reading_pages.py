@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -73,6 +74,20 @@ def test_the_next_page_goes_on_under_the_same_day(client: Client, mailbox: Any) 
     more = _text(client.get("/", {"after": after}, headers=HTMX))
     assert more.count('id="row-') == Thread.objects.count() - 50
     assert '<h2 class="group">Today' not in more.partition("</ul>")[0]
+
+
+def test_the_list_beside_an_opened_thread_begins_shorter_and_goes_on_where_it_ends(
+    client: Client, mailbox: Any
+) -> None:
+    _user, account = mailbox
+    for _ in range(60):
+        MessageFactory(email_account=account)
+    page = _text(client.get(f"/threads/{Thread.objects.order_by('last_received_at')[0].pk}/"))
+    assert page.count('id="row-') == 20
+    after = page.partition("after=")[2].partition('"')[0]
+    more = _text(client.get("/", {"after": after}, headers=HTMX))
+    shown = re.findall(r'id="(row-\d+)"', page) + re.findall(r'id="(row-\d+)"', more)
+    assert shown == [f"row-{one.pk}" for one in Thread.objects.order_by("-last_received_at", "-pk")[:70]]
 
 
 def test_a_letter_says_what_is_doubtful(client: Client, mailbox: Any) -> None:
