@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Self
 
 from drivers.types import (
+    NOTHING,
     Capabilities,
     CheckReport,
     Cursor,
@@ -89,8 +90,13 @@ class MailboxDriver(Connection):
         """Full enumeration (key, uid, received_at where cheap), for reconciliation and for finding what is gone."""
 
     @abstractmethod
-    def fetch_messages(self, folder_id: str, keys: Sequence[str], *, whole_below: int) -> Iterator[RemoteMessage]:
-        """Content of copies in the order given; keys that are gone are left out. `whole_below` in bytes."""
+    def fetch_messages(
+        self, folder_id: str, keys: Sequence[str], *, whole_below: int, known: Mapping[str, RemoteCopy] = NOTHING
+    ) -> Iterator[RemoteMessage]:
+        """Content of copies in the order given; keys that are gone are left out. `whole_below` in bytes.
+
+        `known`: what the last enumeration told of some of them (by key); a driver need not ask for that again.
+        """
 
     @abstractmethod
     def fetch_headers(self, folder_id: str, keys: Sequence[str]) -> Iterator[RemoteMessage]:

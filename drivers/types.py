@@ -5,9 +5,11 @@ Every string in here may come from a hostile server. Sizes are bytes, times are 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Any
 
 Cursor = dict[str, Any]
@@ -144,6 +146,9 @@ class RemoteCopy:
     modseq: int = 0
     is_mail: bool = True  # False: an item that is no mail (Exchange: meeting request, report, contact); never fetched
     is_report: bool = False  # no mail, but a delivery failure: fetched, it is mail for whoever sent what it returns
+
+
+NOTHING: Mapping[str, RemoteCopy] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)

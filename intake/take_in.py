@@ -184,7 +184,7 @@ def _store(mailbox: Mailbox, items: Sequence[Incoming], check: Callable[[], None
     stored = store_slice(account, pending, own_addresses=mailbox.own_addresses)
     if stored.joined:
         _show_flags(pending, new=stored.message_ids)
-    link_messages(stored.message_ids)
+    link_messages(stored.message_ids, stored.new_threads)
     return stored.message_ids, stored.joined
 
 

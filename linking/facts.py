@@ -21,6 +21,7 @@ from contacts.queries import public_mail_domains
 from linking import matching
 from linking.models import MessageLink
 from mail.models import Message, MessageAddress
+from mail.types import StoredMail
 
 THREAD_CAP = 200  # mails of one thread that are looked at
 Value = TypeVar("Value")
@@ -35,14 +36,20 @@ class ThreadFacts:
     links: list[matching.StoredLink] = field(default_factory=list)
 
 
-def load(message_ids: Sequence[int]) -> tuple[list[ThreadFacts], matching.Known]:
-    """Return the threads of these mails and what is known about everybody in them."""
+def load(
+    message_ids: Sequence[int], new_threads: Sequence[Sequence[StoredMail]] = ()
+) -> tuple[list[ThreadFacts], matching.Known]:
+    """Return the threads of these mails, and `new_threads`, which have no links yet; and what is known about everybody
+    in them."""
+    new = [[_facts_of(mail) for mail in thread] for thread in new_threads]
     threads = _mails_of_threads(message_ids)
     ids = [row[0] for rows in threads.values() for row in rows]
     addresses = _addresses(ids)
-    known = load_known({address for pairs in addresses.values() for _, address in pairs})
+    everybody = {address for pairs in addresses.values() for _, address in pairs}
+    everybody.update(address for mails in new for mail in mails for _, address in mail.addresses)
+    known = load_known(everybody)
     links = _links(ids)
-    facts = []
+    facts = [ThreadFacts(mails) for mails in new]
     for rows in threads.values():
         thread = ThreadFacts()
         for message_id, is_outgoing, verdict in rows:
@@ -51,6 +58,11 @@ def load(message_ids: Sequence[int]) -> tuple[list[ThreadFacts], matching.Known]
             thread.links += links.get(message_id, ())
         facts.append(thread)
     return facts, known
+
+
+def _facts_of(mail: StoredMail) -> matching.MailFacts:
+    pairs = [(role, address) for role, address in mail.addresses if role in matching.ROLES]
+    return matching.MailFacts(mail.pk, pairs, mail.is_outgoing, mail.verdict == "failed")
 
 
 def _mails_of_threads(message_ids: Sequence[int]) -> dict[int, list[tuple[int, bool, str]]]:

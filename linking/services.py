@@ -15,24 +15,28 @@ from linking import facts, matching
 from linking.insert import insert_links
 from linking.models import MessageLink, Reason
 from mail.models import Message
+from mail.types import StoredMail
 
 SLICE = 500  # mails linked at a time
 
 
-def link_messages(message_ids: Sequence[int]) -> int:
+def link_messages(message_ids: Sequence[int], new_threads: Sequence[Sequence[StoredMail]] = ()) -> int:
     """Link these mails (and later mails of their threads) to the people and companies they are about.
 
+    `new_threads`: those that were just stored with all their mails, oldest first; nothing is read of them again.
     Idempotent; a constant number of queries for each 500 mails. Returns the number of new links.
     """
-    made = 0
-    for start in range(0, len(message_ids), SLICE):
-        made += _link_slice(message_ids[start : start + SLICE])
+    fresh = {mail.pk for thread in new_threads for mail in thread}
+    others = [pk for pk in message_ids if pk not in fresh]
+    made = _link_slice(others[:SLICE], new_threads) if message_ids else 0
+    for start in range(SLICE, len(others), SLICE):
+        made += _link_slice(others[start : start + SLICE])
     return made
 
 
-def _link_slice(message_ids: Sequence[int]) -> int:
-    threads, known = facts.load(message_ids)
-    wanted = frozenset(message_ids)
+def _link_slice(message_ids: Sequence[int], new_threads: Sequence[Sequence[StoredMail]] = ()) -> int:
+    threads, known = facts.load(message_ids, new_threads)
+    wanted = frozenset(message_ids).union(mail.pk for thread in new_threads for mail in thread)
     proposals: list[matching.Proposed] = []
     for thread in threads:
         found = matching.match_thread(thread.mails, thread.links, known, wanted=wanted)

@@ -137,8 +137,8 @@ def part_row(pk: int, part: ParsedPart) -> tuple[Any, ...]:
     )  # fmt: skip
 
 
-def address_uses(pk: int, parsed: ParsedMessage) -> Iterator[tuple[int, str, str]]:
-    """(message, address, role) for each valid address of each header, once."""
+def address_uses(parsed: ParsedMessage) -> Iterator[tuple[str, str]]:
+    """(role, address) for each valid address of each header, once."""
     role = MessageAddress.Role
     for kind, group in (
         (role.FROM, parsed.from_),
@@ -148,4 +148,4 @@ def address_uses(pk: int, parsed: ParsedMessage) -> Iterator[tuple[int, str, str
         (role.REPLY_TO, parsed.reply_to),
     ):
         for address in dict.fromkeys(a.address[:320] for a in group[:ADDRESSES_KEPT] if a.address):
-            yield pk, address, kind.value
+            yield kind.value, address

@@ -7,7 +7,7 @@ copy or thread the same conversation twice. A copy of a message that is already 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from django.db import connection, transaction
 from django.db.models import Exists, OuterRef
@@ -20,14 +20,25 @@ from mail.adoption import adopt, follow_parts
 from mail.models import Copy, CopyState, Correspondent, Message, MessageAddress, MessageContent, Part, Thread
 from mail.rows import Incoming, Place
 from mail.threads import ThreadClue, refresh
+from mail.types import StoredMail
 
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """What a slice became: new messages (ids) and how many copies joined messages that were here."""
+    """What a slice became: new messages (ids), how many copies joined messages that were here, and the threads that are
+    new, each with all its messages, oldest first."""
 
     message_ids: tuple[int, ...]
     joined: int
+    new_threads: tuple[Sequence[StoredMail], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _New:
+    """New messages: where each went, in order, and the threads that are new with them."""
+
+    places: Sequence[Place] = ()
+    threads: Mapping[int, Sequence[StoredMail]] = field(default_factory=dict)
 
 
 def lock_mailbox(email_account_id: int) -> EmailAccount:
@@ -52,9 +63,9 @@ def store_slice(email_account: EmailAccount, items: Sequence[Incoming], *, own_a
     adopted = adopt(email_account, items)
     follow_parts({adopted[i.copy.pk]: i.parsed.parts for i in items if i.copy.pk in adopted})
     fresh, followers = _one_per_object([item for item in items if item.copy.pk not in adopted])
-    messages, new_threads = _new_messages(email_account, fresh, own_addresses)
+    new = _new_messages(email_account, fresh, own_addresses)
     by_object: dict[str, int] = {}
-    for item, message in zip(fresh, messages, strict=True):
+    for item, message in zip(fresh, new.places, strict=True):
         adopted[item.copy.pk] = message.pk
         if item.copy.object_id:
             by_object[item.copy.object_id] = message.pk
@@ -62,9 +73,9 @@ def store_slice(email_account: EmailAccount, items: Sequence[Incoming], *, own_a
         adopted[item.copy.pk] = by_object[item.copy.object_id]
     _settle(items, adopted)
     settle_same_object(email_account, by_object)
-    _revive(set(adopted.values()) - {message.pk for message in messages})
-    refresh({message.thread_id for message in messages} - new_threads)
-    return Stored(tuple(message.pk for message in messages), len(items) - len(fresh))
+    _revive(set(adopted.values()) - {message.pk for message in new.places})
+    refresh({message.thread_id for message in new.places} - new.threads.keys())
+    return Stored(tuple(message.pk for message in new.places), len(items) - len(fresh), tuple(new.threads.values()))
 
 
 def adopt_known(email_account: EmailAccount, items: Sequence[Incoming]) -> set[int]:
@@ -88,12 +99,10 @@ def _one_per_object(items: Sequence[Incoming]) -> tuple[list[Incoming], list[Inc
     return first, rest
 
 
-def _new_messages(
-    email_account: EmailAccount, items: Sequence[Incoming], own: frozenset[str]
-) -> tuple[list[Place], frozenset[int]]:
-    """Insert these messages with content, parts and addresses; where each went, in order, and which threads are new."""
+def _new_messages(email_account: EmailAccount, items: Sequence[Incoming], own: frozenset[str]) -> _New:
+    """Insert these messages with content, parts and addresses."""
     if not items:
-        return [], frozenset()
+        return _New()
     now = timezone.now()
     clues = [ThreadClue(i.parsed.message_id, i.parsed.in_reply_to, i.parsed.references) for i in items]
     assigned = threads.assign(email_account.pk, clues)
@@ -104,18 +113,24 @@ def _new_messages(
     ]
     new = list(zip(items, places, strict=True))
     messages = [rows.message_row(item, place, own) for item, place in new]
-    shown = map(rows.shown, messages)
-    threads.create(email_account.pk, [one for one in shown if one.thread in assigned.new])
+    shown = [rows.shown(row) for row in messages]
+    in_threads = threads.create(email_account.pk, [one for one in shown if one.thread in assigned.new])
     insert_rows(Message, rows.MESSAGE, messages)
     insert_rows(MessageContent, rows.CONTENT, (rows.content_row(place.pk, item.parsed) for item, place in new))
     parts = [rows.part_row(place.pk, part) for item, place in new for part in item.parsed.parts]
     insert_rows(Part, rows.PART, parts)
-    uses = [use for item, place in new for use in rows.address_uses(place.pk, item.parsed)]
-    known = correspondents({address for _pk, address, _role in uses})
+    uses = {place.pk: list(rows.address_uses(item.parsed)) for item, place in new}
+    known = correspondents({address for some in uses.values() for _role, address in some})
     insert_rows(
-        MessageAddress, ("message", "correspondent", "role"), [(pk, known[address], role) for pk, address, role in uses]
+        MessageAddress,
+        ("message", "correspondent", "role"),
+        [(pk, known[address], role) for pk, some in uses.items() for role, address in some],
     )
-    return places, assigned.new
+    stored = {
+        one.id: StoredMail(one.id, one.is_outgoing, item.verdict, uses[one.id])
+        for one, item in zip(shown, items, strict=True)
+    }
+    return _New(places, {pk: [stored[one.id] for one in some] for pk, some in in_threads.items()})
 
 
 def correspondents(addresses: set[str]) -> dict[str, int]:

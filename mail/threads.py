@@ -94,19 +94,17 @@ def assign(email_account_id: int, clues: Sequence[ThreadClue]) -> Assigned:
     return Assigned(chosen, frozenset(new))
 
 
-def create(email_account_id: int, messages: Iterable[Shown]) -> None:
-    """Insert the rows of new threads; `messages` are all of theirs."""
+def create(email_account_id: int, messages: Iterable[Shown]) -> dict[int, list[Shown]]:
+    """Insert the rows of new threads; `messages` are all of theirs. Returns them by thread, oldest first."""
     by_thread: dict[int, list[Shown]] = {}
-    for one in messages:
+    for one in sorted(messages, key=attrgetter("received_at", "id")):
         by_thread.setdefault(one.thread, []).append(one)
     insert_rows(
         Thread,
         ("id", "email_account", *SHOWN),
-        [
-            (pk, email_account_id, *thread_row(sorted(some, key=attrgetter("received_at", "id"))))
-            for pk, some in by_thread.items()
-        ],
+        [(pk, email_account_id, *thread_row(some)) for pk, some in by_thread.items()],
     )
+    return by_thread
 
 
 def _joined(groups: _Groups, existing: set[int]) -> dict[object, int]:

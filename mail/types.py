@@ -5,8 +5,10 @@ Every string here came out of a mail and stays hostile: it is escaped where it i
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,15 @@ class ParsedPart:
     content_id: str = ""
     is_inline: bool = False  # referenced by the HTML through cid:
     is_left_out: bool = False  # body not in the raw that was parsed
+
+
+class StoredMail(NamedTuple):
+    """A message that was just stored, as far as linking asks. `addresses`: (role letter of MessageAddress, address)."""
+
+    pk: int
+    is_outgoing: bool
+    verdict: str
+    addresses: Sequence[tuple[str, str]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from django.conf import settings
 
 from drivers.base import MailboxDriver
 from drivers.errors import CursorInvalid, DriverError, FolderGone, ProtocolError
-from drivers.types import RemoteMessage
+from drivers.types import RemoteCopy, RemoteMessage
 from intake.quarantine import park
 from intake.take_in import Fetched, Mailbox, recognise
 from mail.models import Copy, Folder
@@ -94,9 +94,20 @@ def _take(driver: MailboxDriver, gathered: Gathered, folder: Folder, current: di
     if not current:
         return
     _check_epoch(driver, folder)
-    remote = driver.fetch_messages(folder.remote_id, list(current), whole_below=settings.MAIL_WHOLE_BELOW)
+    remote = driver.fetch_messages(
+        folder.remote_id,
+        list(current),
+        whole_below=settings.MAIL_WHOLE_BELOW,
+        known={key: _enumerated(copy) for key, copy in current.items() if copy.size is not None},
+    )
     for batch in _batches(remote):
         gathered.add([Fetched(current.pop(one.copy.key), one) for one in batch if one.copy.key in current])
+
+
+def _enumerated(copy: Copy) -> RemoteCopy:
+    """What the ledger has of it. Flags that changed on the server since come with the next changes of the folder."""
+    flags = frozenset(copy.flags.split())
+    return RemoteCopy(copy.remote_key, copy.uid, copy.received_at, copy.size, flags, copy.object_id)
 
 
 def _one_by_one(driver: MailboxDriver, gathered: Gathered, folder: Folder, current: dict[str, Copy]) -> None:

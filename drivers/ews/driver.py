@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 
 from drivers import errors
@@ -20,6 +20,7 @@ from drivers.ews.items import copy_of, id_of, item_shape, listed
 from drivers.ews.session import Session
 from drivers.ews.wire import element, field, mailboxes, text_at
 from drivers.types import (
+    NOTHING,
     Capabilities,
     CheckReport,
     CheckStep,
@@ -127,7 +128,9 @@ class EwsDriver(MailboxDriver):
         self._plausible(folder_id)
         return changes.list_ids(self._session, folder_id, since=since)
 
-    def fetch_messages(self, folder_id: str, keys: Sequence[str], *, whole_below: int) -> Iterator[RemoteMessage]:
+    def fetch_messages(
+        self, folder_id: str, keys: Sequence[str], *, whole_below: int, known: Mapping[str, RemoteCopy] = NOTHING
+    ) -> Iterator[RemoteMessage]:
         """MIME or built from properties."""
         self._session.account()
         return reading.fetch_messages(self._session, keys, whole_below=whole_below)

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from email import message_from_bytes
-from email.message import Message
 
 from drivers import errors
 from drivers.base import MailboxDriver
+from drivers.fake.content import sections, without_attachments
 from drivers.types import (
+    NOTHING,
     AuthKind,
     Capabilities,
     CheckReport,
@@ -25,7 +26,6 @@ from drivers.types import (
     FolderRole,
     Glance,
     Login,
-    PartInfo,
     RemoteCopy,
     RemoteFolder,
     RemoteMessage,
@@ -210,7 +210,9 @@ class FakeDriver(MailboxDriver):
         folder = self._folder("list_ids", folder_id)
         return iter([RemoteCopy(str(copy.uid), copy.uid) for copy in folder.copies.values() if _is_in(copy, since)])
 
-    def fetch_messages(self, folder_id: str, keys: Sequence[str], *, whole_below: int) -> Iterator[RemoteMessage]:
+    def fetch_messages(
+        self, folder_id: str, keys: Sequence[str], *, whole_below: int, known: Mapping[str, RemoteCopy] = NOTHING
+    ) -> Iterator[RemoteMessage]:
         """Content in the order given."""
         folder = self._folder("fetch_messages", folder_id)
         for key in dict.fromkeys(keys):
@@ -218,9 +220,10 @@ class FakeDriver(MailboxDriver):
             if copy is None:
                 continue
             if len(copy.raw) < whole_below:
-                yield RemoteMessage(_remote(copy), copy.raw)
+                yield RemoteMessage(known.get(key) or _remote(copy), copy.raw)
             else:
-                yield _without_attachments(copy)
+                raw, left_out = without_attachments(copy.raw)
+                yield RemoteMessage(_remote(copy), raw, is_complete=not left_out, left_out=left_out)
 
     def fetch_headers(self, folder_id: str, keys: Sequence[str]) -> Iterator[RemoteMessage]:
         """Header blocks."""
@@ -233,7 +236,7 @@ class FakeDriver(MailboxDriver):
 
     def fetch_part(self, folder_id: str, key: str, part: str) -> Iterator[bytes]:
         """Decoded part."""
-        found = _sections(message_from_bytes(self._copy("fetch_part", folder_id, key).raw)).get(part)
+        found = sections(message_from_bytes(self._copy("fetch_part", folder_id, key).raw)).get(part)
         payload = found.get_payload(decode=True) if found is not None else None
         if not isinstance(payload, bytes):
             raise errors.MessageGone("The message has no such part.")
@@ -364,37 +367,3 @@ def _remote(copy: FakeCopy) -> RemoteCopy:
 
 def _chunks(data: bytes) -> Iterator[bytes]:
     return (data[start : start + _CHUNK] for start in range(0, len(data), _CHUNK))
-
-
-def _sections(message: Message, prefix: str = "") -> dict[str, Message]:
-    """Leaves by IMAP section."""
-    if not message.is_multipart():
-        return {prefix or "1": message}
-    found: dict[str, Message] = {}
-    for number, child in enumerate(message.get_payload(), 1):
-        if isinstance(child, Message):
-            found.update(_sections(child, f"{prefix}.{number}" if prefix else str(number)))
-    return found
-
-
-def _without_attachments(copy: FakeCopy) -> RemoteMessage:
-    message = message_from_bytes(copy.raw)
-    left_out: list[PartInfo] = []
-    for section, part in _sections(message).items():
-        if part.get_content_maintype() == "text" and part.get_content_disposition() != "attachment":
-            continue
-        payload = part.get_payload()
-        left_out.append(
-            PartInfo(
-                section,
-                part.get_content_type(),
-                len(payload) if isinstance(payload, str) else 0,
-                part.get_filename() or "",
-                part.get("Content-ID", ""),
-                part.get_content_disposition() or "",
-                part.get("Content-Transfer-Encoding", ""),
-            )
-        )
-        part.set_payload("")
-    raw = message.as_bytes() if left_out else copy.raw
-    return replace(RemoteMessage(_remote(copy), raw), is_complete=not left_out, left_out=tuple(left_out))

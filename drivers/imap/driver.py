@@ -18,6 +18,7 @@ from drivers.imap.connection import ImapConnection
 from drivers.imap.folders import BIG, FolderDesk
 from drivers.imap.signin import sign_in
 from drivers.types import (
+    NOTHING,
     Capabilities,
     CheckReport,
     CheckStep,
@@ -138,12 +139,13 @@ class ImapDriver(MailboxDriver):
         self._desk.refresh(folder_id)
         return (RemoteCopy(key=str(uid), uid=uid) for uid in self._changes.list_ids(since))
 
-    def fetch_messages(self, folder_id: str, keys: Sequence[str], *, whole_below: int) -> Iterator[RemoteMessage]:
+    def fetch_messages(
+        self, folder_id: str, keys: Sequence[str], *, whole_below: int, known: Mapping[str, RemoteCopy] = NOTHING
+    ) -> Iterator[RemoteMessage]:
         """Content in the order given. The iterator may be left early, and other calls made in between."""
         self._desk.open(folder_id)
-        return fetch.fetch_messages(
-            self._connection, _uids(keys), whole_below=whole_below, reopen=self._reopen(folder_id)
-        )
+        wanted = fetch.Wanted(_uids(keys), {copy.uid: copy for copy in known.values() if copy.uid}, whole_below)
+        return fetch.fetch_messages(self._connection, wanted, reopen=self._reopen(folder_id))
 
     def fetch_headers(self, folder_id: str, keys: Sequence[str]) -> Iterator[RemoteMessage]:
         """Header blocks in the order given."""

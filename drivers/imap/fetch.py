@@ -55,23 +55,32 @@ class _Batch:
     is_alone: bool = False  # a single big one whose outline could not be had together with others
 
 
-def fetch_messages(
-    connection: ImapConnection, uids: Sequence[int], *, whole_below: int, reopen: Reopen
-) -> Iterator[RemoteMessage]:
-    """Messages in the order of `uids`; gone ones are left out. `whole_below` in bytes.
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Messages by UID; `known`: those whose flags, size and time the caller has; `whole_below` in bytes."""
+
+    uids: Sequence[int]
+    known: Mapping[int, RemoteCopy]
+    whole_below: int
+
+
+def fetch_messages(connection: ImapConnection, wanted: Wanted, *, reopen: Reopen) -> Iterator[RemoteMessage]:
+    """Messages in the order of their UIDs as given; gone ones are left out.
 
     `reopen` makes sure that the folder is still the open one: the caller may do other things between two messages.
     Raises ProtocolError when the server cannot give one of them, ServerBusy, ServerUnreachable.
     """
-    for start in range(0, len(uids), GROUP):
-        group = uids[start : start + GROUP]
+    known, cap = wanted.known, wanted.whole_below * 2 + EXTRA_LITERAL
+    for start in range(0, len(wanted.uids), GROUP):
+        group = wanted.uids[start : start + GROUP]
         reopen()
-        copies = fetch_copies(connection, group)
-        ordered = [copies[uid] for uid in dict.fromkeys(group) if uid in copies]
-        for piece, large in _pieces(ordered, whole_below):
+        asked = [uid for uid in group if uid not in known]
+        told = fetch_copies(connection, asked) if asked else {}
+        copies = [known.get(uid) or told.get(uid) for uid in dict.fromkeys(group)]
+        for piece, large in _pieces([copy for copy in copies if copy is not None], wanted.whole_below):
             reopen()
             outlines = fetch_outlines(connection, sorted(large))
-            download = _Download(connection, whole_below * 2 + EXTRA_LITERAL, reopen, outlines)
+            download = _Download(connection, cap, reopen, outlines)
             yield from download.run(list(_batches(piece, outlines, large - outlines.keys())))
 
 

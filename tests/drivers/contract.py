@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from email import message_from_bytes
@@ -11,46 +10,11 @@ import pytest
 
 from drivers import errors
 from drivers.types import FolderRole
+from tests.drivers.contract_mails import ATTACHMENT, mail, mail_with_attachment, same
 from tests.drivers.worlds import World
 
 WHOLE = 1_000_000
 FAR = 10_000
-
-
-def mail(number: int, text: str = "hello") -> bytes:
-    """A small message."""
-    return (
-        f"From: Ida <ida@example.org>\r\nMessage-ID: <m{number}@example.org>\r\n"
-        f"Subject: Number {number}\r\n\r\n{text} {number}\r\n"
-    ).encode()
-
-
-ATTACHMENT = bytes(range(256)) * 3000
-
-
-def mail_with_attachment() -> bytes:
-    """A text, a HTML and a big attachment, nested."""
-    body = base64.encodebytes(ATTACHMENT).replace(b"\n", b"\r\n")
-    return (
-        b"From: Ida <ida@example.org>\r\nMessage-ID: <big@example.org>\r\nSubject: Plans\r\nMIME-Version: 1.0\r\n"
-        b'Content-Type: multipart/mixed;\r\n boundary="outer"\r\n\r\n--outer\r\n'
-        b'Content-Type: multipart/alternative; boundary="inner"\r\n\r\n--inner\r\n'
-        b"Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n"
-        b"Die Pl=C3=A4ne\r\n--inner\r\nContent-Type: text/html; charset=utf-8\r\n\r\n<p>Hi</p>\r\n--inner--\r\n"
-        b'--outer\r\nContent-Type: application/pdf; name="plan.pdf"\r\nContent-Transfer-Encoding: base64\r\n'
-        b'Content-Disposition: attachment; filename="plan.pdf"\r\n\r\n' + body + b"\r\n--outer--\r\n"
-    )
-
-
-def same(raw: bytes, world: World) -> object:
-    """The source, or what must survive where a server makes it anew: identity, subject, the last text and the files."""
-    if world.keeps_bytes:
-        return raw
-    parsed = message_from_bytes(raw)
-    leaves = [one for one in parsed.walk() if not one.is_multipart()]
-    texts = [one.get_payload(decode=True).strip() for one in leaves if one.get_content_maintype() == "text"]  # type: ignore[union-attr]
-    files = [(one.get_filename(), one.get_payload(decode=True)) for one in leaves if one.get_filename()]
-    return parsed["Message-ID"], parsed["Subject"], texts[-1:], files
 
 
 class MailboxContract:
@@ -250,6 +214,22 @@ class MailboxContract:
         assert [message.copy.key for message in found] == [keys[4], keys[0], keys[3]]
         assert [same(message.raw, world) for message in found] == [same(raws[n], world) for n in (4, 0, 3)]
         assert all(message.is_complete for message in found)
+
+    def test_what_was_told_before_need_not_be_asked_again(self, world: World) -> None:
+        """Big and small, and one that went meanwhile: the same content as without."""
+        keys = [world.add(world.inbox, raw) for raw in (mail(1), mail_with_attachment(), mail(2), mail(3))]
+        with world.driver() as driver:
+            added = driver.fetch_changes(world.inbox, None, since=None, limit=FAR).added
+            known = {copy.key: copy for copy in added if copy.key != keys[3]}
+            world.remove(world.inbox, keys[2])
+            order = [keys[3], keys[2], keys[1], keys[0]]
+            asked = list(driver.fetch_messages(world.inbox, order, whole_below=100_000))
+            found = list(driver.fetch_messages(world.inbox, order, whole_below=100_000, known=known))
+        assert [one.copy.key for one in found] == [keys[3], keys[1], keys[0]]
+        assert [(one.is_complete, one.copy.size, one.copy.flags) for one in found] == [
+            (one.is_complete, one.copy.size, one.copy.flags) for one in asked
+        ]
+        assert [same(found[n].raw, world) for n in (0, 2)] == [same(asked[n].raw, world) for n in (0, 2)]
 
     def test_reading_changes_no_flag(self, world: World) -> None:
         key = world.add(world.inbox, mail_with_attachment())

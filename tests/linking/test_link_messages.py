@@ -10,6 +10,7 @@ from linking import services
 from linking.matching import Target
 from linking.models import MessageLink
 from mail.models import Message
+from mail.types import StoredMail
 from tests.factories import (
     CompanyFactory,
     ContactFactory,
@@ -170,3 +171,31 @@ def test_a_slice_costs_the_same_number_of_queries_whatever_its_size() -> None:
             assert services.link_messages(ids) == size
         counts.append(len(queries))
     assert counts[0] == counts[1] <= 14
+
+
+def test_threads_that_were_just_stored_are_linked_as_if_they_were_read_again() -> None:
+    company = CompanyFactory(name="Casa Azulejos", domain="azulejos.example")
+    ContactFactory(first_name="Inês", last_name="F", company=company, address="ines@correio.example")
+    alone = letter("ines@correio.example")
+    first = letter("ida@elsewhere.example", to=["ines@correio.example"])
+    reply = letter("ines@correio.example", thread=first.thread, to=["x@azulejos.example"])
+    stranger = letter("guess@bad.example", thread=first.thread)
+    new_threads = [_as_stored([alone]), _as_stored([first, reply, stranger])]
+    made = services.link_messages([one.pk for one in (alone, first, reply, stranger)], new_threads)
+    found = set(MessageLink.objects.values_list("message", "contact", "company", "reason"))
+    assert made == len(found) > 4
+    MessageLink.objects.all().delete()
+    assert services.link_messages([one.pk for one in (alone, first, reply, stranger)]) == made
+    assert set(MessageLink.objects.values_list("message", "contact", "company", "reason")) == found
+
+
+def _as_stored(messages: list[Message]) -> list[StoredMail]:
+    return [
+        StoredMail(
+            one.pk,
+            one.is_outgoing,
+            one.verdict,
+            list(one.addresses.order_by("id").values_list("role", "correspondent__address")),
+        )
+        for one in messages
+    ]

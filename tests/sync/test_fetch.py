@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.utils import timezone
@@ -21,8 +22,8 @@ def broken(monkeypatch: pytest.MonkeyPatch) -> dict[str, Exception]:
     faults: dict[str, Exception] = {}
     original = FakeDriver.fetch_messages
 
-    def fetch(self: FakeDriver, folder: str, keys: Sequence[str], *, whole_below: int) -> Iterator[RemoteMessage]:
-        for message in original(self, folder, keys, whole_below=whole_below):
+    def fetch(self: FakeDriver, folder: str, keys: Sequence[str], **asked: Any) -> Iterator[RemoteMessage]:
+        for message in original(self, folder, keys, **asked):
             if fault := faults.get(message.copy.key):
                 raise fault
             yield message
@@ -57,9 +58,9 @@ def test_a_message_that_vanished_before_it_was_fetched_leaves_the_ledger(world: 
     keys = world.deliver(3)
     original = FakeDriver.fetch_messages
 
-    def vanishing(self: FakeDriver, folder: str, wanted: Sequence[str], *, whole_below: int) -> Iterator[RemoteMessage]:
+    def vanishing(self: FakeDriver, folder: str, wanted: Sequence[str], **asked: Any) -> Iterator[RemoteMessage]:
         world.server.folders["INBOX"].remove(keys[1])
-        return original(self, folder, wanted, whole_below=whole_below)
+        return original(self, folder, wanted, **asked)
 
     monkeypatch.setattr(FakeDriver, "fetch_messages", vanishing)
     world.sync()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import pytest
 
@@ -17,8 +18,8 @@ def test_flags_enumerated_while_the_content_was_on_its_way_win(world: World, mon
     world.deliver(2)
     original = FakeDriver.fetch_messages
 
-    def fetch(self: FakeDriver, folder: str, keys: Sequence[str], *, whole_below: int) -> Iterator[RemoteMessage]:
-        for message in original(self, folder, keys, whole_below=whole_below):
+    def fetch(self: FakeDriver, folder: str, keys: Sequence[str], **asked: Any) -> Iterator[RemoteMessage]:
+        for message in original(self, folder, keys, **asked):
             copy = Copy.objects.get(folder__remote_id=folder, remote_key=message.copy.key)
             apply_server_flags([(copy, frozenset({"\\seen", "\\flagged"}))])  # another worker enumerates
             yield message

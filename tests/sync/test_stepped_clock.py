@@ -27,8 +27,8 @@ def test_a_clock_that_jumps_while_mail_is_fetched(world: World, monkeypatch: pyt
     jumps = cycle((7200, -7200, -3600, 3600))
     with time_machine.travel(timezone.now(), tick=True) as traveller:
 
-        def fetch(self: FakeDriver, folder: str, keys: Sequence[str], *, whole_below: int) -> Iterator[RemoteMessage]:
-            for message in original(self, folder, keys, whole_below=whole_below):
+        def fetch(self: FakeDriver, folder: str, keys: Sequence[str], **asked: Any) -> Iterator[RemoteMessage]:
+            for message in original(self, folder, keys, **asked):
                 traveller.shift(next(jumps))
                 yield message
 
