@@ -37,7 +37,11 @@ class Gathered:
         self._begun = time.monotonic()
 
     def add(self, batch: Sequence[Fetched]) -> None:
-        """Parse these; store all that has gathered when it is time."""
+        """Parse these; store all that has gathered when it is time.
+
+        What is held already is left out: a claim that ran out (a clock that was set) was taken again by this very run.
+        """
+        batch = [one for one in batch if one.copy.pk not in self._parsed.raws]
         if not self._parsed.raws:
             self._begun = time.monotonic()
         self._parsed.add(parse(self.mailbox, batch))

@@ -135,3 +135,23 @@ def test_a_mailbox_of_many_folders_is_whole_although_its_folders_gather_together
     assert world.sync() is True
     assert world.keys() == {"1", "2", "3"} and world.keys("Sent") == {"1", "2"}
     assert Copy.objects.filter(state=CopyState.STORED, message__isnull=False).count() == 5
+
+
+def test_a_copy_that_this_run_claims_again_while_it_holds_it_becomes_one_message(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = FakeDriver.fetch_messages
+
+    def claims_run_out(self: FakeDriver, *args: object, **options: object) -> Iterator[object]:
+        yield from original(self, *args, **options)  # type: ignore[arg-type]
+        if len(world.server.calls) < 40:
+            Copy.objects.update(claimed_until=None)  # as when the database's clock is set forward
+
+    monkeypatch.setattr(FakeDriver, "fetch_messages", claims_run_out)
+    monkeypatch.setattr("sync.pipeline.FIRST", 2)
+    world.deliver(5)
+    world.sync()
+    monkeypatch.undo()
+    world.sync()
+    assert sorted(world.subjects()) == [f"Mail {n}" for n in range(1, 6)]
+    assert Copy.objects.filter(state=CopyState.STORED).count() == 5
