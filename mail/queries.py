@@ -15,7 +15,7 @@ from typing import Any, Literal
 from django.db import connection
 from django.db.models import QuerySet
 
-from accounts.shares import visible_accounts
+from accounts.shares import visible_accounts, visible_and_sendable
 from mail.models import Folder, Message, Part, Thread
 from mail.moves import places
 from mail.thread_order import Cursor, beside, first_in_folder, first_threads, listed
@@ -57,7 +57,10 @@ class ThreadPage:
 
 @dataclass(frozen=True, slots=True)
 class AccountLabel:
-    """What lists say of a mailbox. Fields of EmailAccount; whole ones would cost a page more than its mail."""
+    """What lists say of a mailbox. Fields of EmailAccount; whole ones would cost a page more than its mail.
+
+    `may_send`: the person may send from it, and move and delete its mail.
+    """
 
     pk: int
     address: str
@@ -66,6 +69,7 @@ class AccountLabel:
     answered_at: datetime | None
     last_sync_at: datetime | None
     last_new_mail_at: datetime | None
+    may_send: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +210,7 @@ def pending_counts(account_ids: Iterable[int]) -> dict[int, int]:
 
 def account_labels(user: Any) -> list[AccountLabel]:
     """The mailboxes `user` may see, by address."""
-    rows = visible_accounts(user).order_by("address_key").values_list(*AccountLabel.__slots__)
+    rows = visible_and_sendable(user).order_by("address_key").values_list(*AccountLabel.__slots__)
     return [AccountLabel(*row) for row in rows]
 
 

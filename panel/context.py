@@ -13,7 +13,6 @@ from django.utils.functional import SimpleLazyObject
 
 from mail.queries import COUNT_CAP, AccountLabel, MailCounts, account_labels, mail_counts
 from notifications.queries import needs_you_count
-from panel.services.moves import movable_accounts
 
 Found = TypeVar("Found")
 
@@ -86,8 +85,8 @@ def seen_of(request: HttpRequest) -> list[int]:
 
 
 def movable_of(request: HttpRequest) -> frozenset[int]:
-    """Email accounts (ids) whose mail the person may move and delete; asked for once per request."""
-    return _once(request, "movable", lambda: movable_accounts(request.user))
+    """Email accounts (ids) whose mail the person may move and delete."""
+    return frozenset(one.pk for one in accounts_of(request) if one.may_send)
 
 
 def _once(request: HttpRequest, name: str, read: Callable[[], Found]) -> Found:

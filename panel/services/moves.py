@@ -106,11 +106,6 @@ def targets(thread: Thread) -> Any:
     return rows.exclude(role__in=_NO_TARGET).order_by("path")
 
 
-def movable_accounts(user: Any) -> frozenset[int]:
-    """Email accounts (ids) whose mail `user` may move and delete."""
-    return frozenset(accounts_with_right(user, "send").values_list("pk", flat=True))
-
-
 @transaction.atomic
 def undo(*, user: Any, change_ids: Iterable[int]) -> tuple[list[Thread], tuple[int, ...]] | None:
     """Take moves back; the threads as they are now and the mailboxes (ids) to ring for. None: not all are `user`'s to move."""

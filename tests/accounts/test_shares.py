@@ -6,7 +6,7 @@ import pytest
 from django.contrib.auth.models import AnonymousUser, Group
 
 from accounts.models import AccountState, EmailAccountShare, ShareLevel
-from accounts.shares import may, visible_accounts
+from accounts.shares import may, visible_accounts, visible_and_sendable
 from tests.factories import EmailAccountFactory, ShareFactory, UserFactory
 
 pytestmark = pytest.mark.django_db
@@ -63,3 +63,15 @@ def test_a_user_who_was_switched_off_has_no_right() -> None:
 def test_a_mailbox_that_is_being_erased_is_seen_by_nobody() -> None:
     account = EmailAccountFactory(state=AccountState.ERASING)
     assert _rights(account.owner, account) == []
+
+
+def test_each_visible_mailbox_says_whether_one_may_send_from_it() -> None:
+    mine = EmailAccountFactory(owner=UserFactory())
+    for level in ("see", "send", "set_up"):
+        ShareFactory(level=level, user=mine.owner)
+    EmailAccountFactory()
+    found = {one.pk: one.may_send for one in visible_and_sendable(mine.owner)}
+    assert found == {one.pk: may(mine.owner, one, "send") for one in visible_accounts(mine.owner)}
+    assert sorted(found.values()) == [False, True, True, True]
+    assert list(visible_and_sendable(AnonymousUser())) == []
+    assert list(visible_and_sendable(UserFactory())) == []
