@@ -8,13 +8,22 @@ from __future__ import annotations
 
 from django.apps.registry import Apps
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
-from django.db.migrations.operations import AlterField
+from django.db.migrations.operations.base import Operation
 from django.db.migrations.state import ProjectState
 from django.db.models import Model
 
 
-class DropIndexOf(AlterField):
-    """For the project's state an AlterField to `db_index=False`; the database loses the index alone."""
+class DropIndexOf(Operation):
+    """The foreign key `name` of a model gets `db_index=False`; of the database only the index is asked to go."""
+
+    def __init__(self, model_name: str, name: str) -> None:
+        self.model_name, self.name = model_name, name
+
+    def state_forwards(self, app_label: str, state: ProjectState) -> None:
+        """The field without its index."""
+        field = state.models[app_label, self.model_name].fields[self.name].clone()
+        field.db_index = False
+        state.alter_field(app_label, self.model_name, self.name, field, preserve_default=True)
 
     def database_forwards(
         self, app_label: str, schema_editor: BaseDatabaseSchemaEditor, from_state: ProjectState, to_state: ProjectState

@@ -1,6 +1,5 @@
 """Indexes whose column another index begins with are dropped; those of one kind of record hold no rows of the other."""
 
-import django.db.models.deletion
 from django.conf import settings
 from django.db import migrations, models
 
@@ -24,48 +23,10 @@ class Migration(migrations.Migration):
             model_name="messagelink",
             name="links_of_a_company",
         ),
-        DropIndexOf(
-            model_name="messagelink",
-            name="company",
-            field=models.ForeignKey(
-                blank=True,
-                db_index=False,
-                null=True,
-                on_delete=django.db.models.deletion.CASCADE,
-                related_name="links",
-                to="contacts.company",
-            ),
-        ),
-        DropIndexOf(
-            model_name="messagelink",
-            name="contact",
-            field=models.ForeignKey(
-                blank=True,
-                db_index=False,
-                null=True,
-                on_delete=django.db.models.deletion.CASCADE,
-                related_name="links",
-                to="contacts.contact",
-            ),
-        ),
-        DropIndexOf(
-            model_name="messagelink",
-            name="made_by",
-            field=models.ForeignKey(
-                db_index=False,
-                null=True,
-                on_delete=django.db.models.deletion.SET_NULL,
-                related_name="+",
-                to=settings.AUTH_USER_MODEL,
-            ),
-        ),
-        DropIndexOf(
-            model_name="messagelink",
-            name="message",
-            field=models.ForeignKey(
-                db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name="links", to="mail.message"
-            ),
-        ),
+        DropIndexOf("messagelink", "company"),
+        DropIndexOf("messagelink", "contact"),
+        DropIndexOf("messagelink", "made_by"),
+        DropIndexOf("messagelink", "message"),
         migrations.AddIndex(
             model_name="messagelink",
             index=models.Index(

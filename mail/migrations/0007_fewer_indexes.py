@@ -2,7 +2,6 @@
 
 A ledger row is claimed before it is settled: room is left on its page, so that claiming writes into no index (PostgreSQL)."""
 
-import django.db.models.deletion
 from django.conf import settings
 from django.db import migrations, models
 
@@ -27,71 +26,13 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
-        DropIndexOf(
-            model_name="copy",
-            name="folder",
-            field=models.ForeignKey(
-                db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name="copies", to="mail.folder"
-            ),
-        ),
-        DropIndexOf(
-            model_name="message",
-            name="email_account",
-            field=models.ForeignKey(
-                db_index=False,
-                on_delete=django.db.models.deletion.CASCADE,
-                related_name="messages",
-                to="accounts.emailaccount",
-            ),
-        ),
-        DropIndexOf(
-            model_name="message",
-            name="processed_by",
-            field=models.ForeignKey(
-                db_index=False,
-                null=True,
-                on_delete=django.db.models.deletion.SET_NULL,
-                related_name="+",
-                to=settings.AUTH_USER_MODEL,
-            ),
-        ),
-        DropIndexOf(
-            model_name="message",
-            name="thread",
-            field=models.ForeignKey(
-                db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name="messages", to="mail.thread"
-            ),
-        ),
-        DropIndexOf(
-            model_name="messageaddress",
-            name="correspondent",
-            field=models.ForeignKey(
-                db_index=False,
-                on_delete=django.db.models.deletion.PROTECT,
-                related_name="uses",
-                to="mail.correspondent",
-            ),
-        ),
-        DropIndexOf(
-            model_name="thread",
-            name="email_account",
-            field=models.ForeignKey(
-                db_index=False,
-                on_delete=django.db.models.deletion.CASCADE,
-                related_name="+",
-                to="accounts.emailaccount",
-            ),
-        ),
-        DropIndexOf(
-            model_name="threadreference",
-            name="email_account",
-            field=models.ForeignKey(
-                db_index=False,
-                on_delete=django.db.models.deletion.CASCADE,
-                related_name="+",
-                to="accounts.emailaccount",
-            ),
-        ),
+        DropIndexOf("copy", "folder"),
+        DropIndexOf("message", "email_account"),
+        DropIndexOf("message", "processed_by"),
+        DropIndexOf("message", "thread"),
+        DropIndexOf("messageaddress", "correspondent"),
+        DropIndexOf("thread", "email_account"),
+        DropIndexOf("threadreference", "email_account"),
         migrations.RunPython(leave_room, leave_none),
         migrations.AddIndex(
             model_name="message",

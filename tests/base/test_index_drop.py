@@ -37,7 +37,7 @@ def test_an_index_that_the_model_names_stays() -> None:
 @pytest.mark.postgres
 def test_a_dropped_index_can_be_made_again() -> None:
     from_state = migrations.state.ProjectState.from_apps(migrations.state.global_apps)
-    drop = DropIndexOf("copy", "folder", Copy._meta.get_field("folder").clone())
+    drop = DropIndexOf("copy", "folder")
     with connection.schema_editor() as editor:
         drop.database_backwards("mail", editor, from_state, from_state)
     assert ["folder_id"] in [one["columns"] for one in constraints_of(Copy).values() if one["index"]]
