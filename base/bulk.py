@@ -1,5 +1,7 @@
 """Many rows at once, past the ORM's per-row cost: COPY and one statement for all on PostgreSQL, executemany on SQLite.
 
+COPY is binary: PostgreSQL need not look at each character of a mail for line ends and escapes, nor psycopg write any.
+
 Invariants: values are adapted as the model's fields save them; everything joins the caller's transaction; nothing here
 knows a room.
 """
@@ -12,11 +14,12 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
-from django.db import IntegrityError, connection, models, transaction
+from django.db import DataError, IntegrityError, connection, models, transaction
 from django.db.models import Q
 
+from base.copy_values import BINARY, NOT_WRITTEN, to_json
+
 FEW = 20  # values that are bound one by one
-_to_json = json.JSONEncoder(ensure_ascii=False).encode  # json.dumps would make an encoder for each value
 
 
 def _column(model: type[models.Model], name: str) -> str:
@@ -106,21 +109,27 @@ def insert_rows(
             statement = f"INSERT INTO {into} VALUES ({marks}){otherwise}"  # noqa: S608 - names of our own columns
             cursor.executemany(statement, [_for_sqlite(_with_json(row, places)) for row in rows])
         elif not ignore_conflicts:
-            _copy(cursor, into, rows, _json_places(model, names))
+            _copy(cursor, into, rows, _types(model, names))
         else:
             try:
                 with transaction.atomic():  # conflicts are rare: COPY knows of none
-                    _copy(cursor, into, rows, _json_places(model, names))
+                    _copy(cursor, into, rows, _types(model, names))
             except IntegrityError:
                 source, value = _as_records(model, names, rows)
                 cursor.execute(f"INSERT INTO {into} SELECT * FROM {source} ON CONFLICT DO NOTHING", [value])  # noqa: S608
 
 
-def _copy(cursor: Any, into: str, rows: Iterable[Sequence[Any]], json_places: tuple[int, ...]) -> None:
-    # The cursor is psycopg's own here: its errors must leave as Django's, which callers wait for.
-    with connection.wrap_database_errors, cursor.copy(f"COPY {into} FROM STDIN") as copy:
-        for row in rows:
-            copy.write_row(_with_json(row, json_places))
+def _copy(cursor: Any, into: str, rows: Iterable[Sequence[Any]], types: tuple[str, ...]) -> None:
+    for dumper in BINARY:
+        cursor.adapters.register_dumper(None, dumper)
+    try:
+        # The cursor is psycopg's own here: its errors must leave as Django's, which callers wait for.
+        with connection.wrap_database_errors, cursor.copy(f"COPY {into} FROM STDIN (FORMAT BINARY)") as copy:
+            copy.set_types(types)
+            for row in rows:
+                copy.write_row(row)
+    except NOT_WRITTEN as error:
+        raise DataError(f"a number that its column cannot hold: {error}") from error
 
 
 def update_rows(model: type[models.Model], columns: Sequence[str], rows: Iterable[tuple[Any, ...]]) -> None:
@@ -192,7 +201,7 @@ def _with_json(row: Sequence[Any], places: tuple[int, ...]) -> Sequence[Any]:
         return row
     changed = list(row)
     for place in places:
-        changed[place] = _to_json(changed[place])
+        changed[place] = to_json(changed[place])
     return changed
 
 

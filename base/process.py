@@ -18,6 +18,7 @@ from functools import cache
 SETTINGS_CHECKS = ("crm_mail",)
 M_ARENA_MAX = -8  # of mallopt(3)
 CYCLES_WAIT = 20_000  # objects more than before, after which cycles are looked for (Python: 700)
+WORKER_WAIT = 100_000  # the same where slices of mail are taken in: they make more, and none of it in cycles
 
 
 @cache
@@ -45,7 +46,7 @@ def is_dead(holder: str) -> bool:
     return False
 
 
-def collect_seldom() -> None:
+def collect_seldom(wait: int = CYCLES_WAIT) -> None:
     """For a process that is set up: what is loaded is never looked through for garbage again, and new objects less often.
 
     A slice of mail, or a page, makes ten thousands of objects that end with it, without cycles; looking for some cost a
@@ -53,7 +54,7 @@ def collect_seldom() -> None:
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(CYCLES_WAIT, 20, 10)
+    gc.set_threshold(wait, 20, 10)
 
 
 def share_one_heap() -> None:

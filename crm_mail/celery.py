@@ -9,7 +9,7 @@ from celery import Celery, signals
 from django.conf import settings
 
 from base import addresses
-from base.process import collect_seldom
+from base.process import WORKER_WAIT, collect_seldom
 from crm_mail import checks, logs
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "crm_mail.settings")
@@ -40,7 +40,7 @@ def _keep_connections(**kwargs: Any) -> None:
 @signals.worker_process_init.connect
 def _collect_seldom(**kwargs: Any) -> None:
     addresses.load_suffixes()  # before it would be needed inside a mailbox's lock
-    collect_seldom()
+    collect_seldom(WORKER_WAIT)
 
 
 @signals.worker_shutdown.connect

@@ -1,13 +1,19 @@
 """Many rows at once: what is there already is left alone, and the transaction goes on."""
 
 import pytest
-from django.db import IntegrityError, transaction
+from django.db import DataError, IntegrityError, connection, transaction
+from django.utils import timezone
 
+from accounts.models import EmailAccount, User
 from base.bulk import insert_rows, reserve_ids
-from mail.models import Correspondent
+from mail.models import Correspondent, Thread, ThreadReference
 
 pytestmark = pytest.mark.django_db
 COLUMNS = ("address", "domain")
+THREAD = (
+    "id", "email_account", "subject", "snippet", "participants", "last_received_at", "message_count", "unread_count",
+    "open_count", "sent_count", "draft_count", "has_attachments", "is_flagged",
+)  # fmt: skip
 
 
 def addresses() -> list[str]:
@@ -45,3 +51,25 @@ def test_reserved_ids_are_nobody_elses() -> None:
         insert_rows(Correspondent, ("id", *COLUMNS), [(pk, str(pk), "x") for pk in first])
     assert len(set(first)) == 3 and second == [] and first == sorted(first)
     assert Correspondent.objects.create(address="next", domain="x").pk not in first
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite keeps any number in any column")
+@pytest.mark.parametrize("count", [2**31, -(2**31) - 1, 2**63])
+def test_a_number_that_its_column_cannot_hold_is_refused_and_not_cut_off(count: int) -> None:
+    row = (1, 1, "", "", [], timezone.now(), count, 0, 0, 0, 0, False, False)
+    with pytest.raises(DataError), transaction.atomic():
+        insert_rows(Thread, THREAD, [row])
+    with pytest.raises(DataError), transaction.atomic():
+        insert_rows(ThreadReference, ("email_account", "id_hash", "thread"), [(1, count * 2**32, 1)])
+    assert not Thread.objects.exists()
+
+
+def test_what_is_inserted_is_what_a_model_reads() -> None:
+    user = User.objects.create(username="ida")
+    account = EmailAccount.objects.create(owner=user, address="ida@example.com")
+    at = timezone.now()
+    participants = [["Grüße \\ \t\n", "a@b.example", True], [None, 1.5, {"k": []}]]
+    row = (7, account.pk, "\\N \\. \r\n 😀", "", participants, at, 2**31 - 1, 0, 0, 0, 1, True, False)
+    insert_rows(Thread, THREAD, [row])
+    thread = Thread.objects.get(pk=7)
+    assert tuple(getattr(thread, name) for name in ("pk", "email_account_id", *THREAD[2:])) == row

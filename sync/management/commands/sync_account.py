@@ -16,7 +16,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from accounts.models import AccountState, EmailAccount
 from base.addresses import normalise_address
-from base.process import SETTINGS_CHECKS, collect_seldom
+from base.process import SETTINGS_CHECKS, WORKER_WAIT, collect_seldom
 from drivers.errors import DriverError, ServerBusy
 from sync import claims, pipeline, schedule, status
 
@@ -40,7 +40,7 @@ class Command(BaseCommand):
 
     def run_from_argv(self, argv: list[str]) -> None:
         """As a process of its own."""
-        collect_seldom()
+        collect_seldom(WORKER_WAIT)
         super().run_from_argv(argv)
 
     def handle(self, *args: Any, **options: Any) -> None:
