@@ -8,7 +8,6 @@ knows a room.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from functools import cache
@@ -115,8 +114,8 @@ def insert_rows(
                 with transaction.atomic():  # conflicts are rare: COPY knows of none
                     _copy(cursor, into, rows, _types(model, names))
             except IntegrityError:
-                source, value = _as_records(model, names, rows)
-                cursor.execute(f"INSERT INTO {into} SELECT * FROM {source} ON CONFLICT DO NOTHING", [value])  # noqa: S608
+                source, values = _as_relation(model, names, rows)
+                cursor.execute(f"INSERT INTO {into} SELECT * FROM {source} ON CONFLICT DO NOTHING", values)  # noqa: S608
 
 
 def _copy(cursor: Any, into: str, rows: Iterable[Sequence[Any]], types: tuple[str, ...]) -> None:
@@ -160,22 +159,39 @@ def _update_by_one_statement(
 ) -> None:
     quoted = [connection.ops.quote_name(name) for name in _columns(model, (*columns, "pk"))]
     wanted = ", ".join(f"{name} = new.{name}" for name in quoted[:-1])
-    source, value = _as_records(model, (*columns, "pk"), rows)
+    source, values = _as_relation(model, ("pk", *columns), [(row[-1], *row[:-1]) for row in rows])
     with connection.cursor() as cursor:
         cursor.execute(
             f"UPDATE {connection.ops.quote_name(model._meta.db_table)} AS old SET {wanted}"  # noqa: S608 - our own columns
             f" FROM {source} WHERE old.{quoted[-1]} = new.{quoted[-1]}",
-            [value],
+            values,
         )
 
 
-def _as_records(model: type[models.Model], names: tuple[str, ...], rows: Iterable[Sequence[Any]]) -> tuple[str, str]:
-    """Rows as one JSON value, and the SQL that reads it as the relation `new`: one parameter to bind, one plan."""
-    columns = _columns(model, names)
-    quoted = (connection.ops.quote_name(column) for column in columns)
-    typed = ", ".join(f"{name} {kind}" for name, kind in zip(quoted, _types(model, names), strict=True))
-    records = [dict(zip(columns, row, strict=True)) for row in rows]
-    return f"jsonb_to_recordset(%s::jsonb) AS new ({typed})", json.dumps(records, default=_for_json)
+def _as_relation(
+    model: type[models.Model], names: tuple[str, ...], rows: Sequence[Sequence[Any]]
+) -> tuple[str, list[str | None]]:
+    """Rows as SQL that reads them as the relation `new`, and its parameters: a column is an array, or one value where all
+    are the same. To bind hundreds of values costs more than the statement; the first column is always an array."""
+    quoted = [connection.ops.quote_name(column) for column in _columns(model, names)]
+    selected, arrays = [], []
+    same: list[str | None] = []
+    several: list[str | None] = []
+    for place, (name, kind, values) in enumerate(
+        zip(quoted, _types(model, names), zip(*rows, strict=True), strict=True)
+    ):
+        to_text = to_json if kind == "jsonb" else _text
+        if place and values.count(values[0]) == len(values):
+            selected.append(f"%s::{kind} AS {name}")
+            same.append(None if values[0] is None else to_text(values[0]))
+        else:
+            selected.append(name)
+            arrays.append((name, kind))
+            several.append("{" + ",".join("NULL" if one is None else _element(to_text(one)) for one in values) + "}")
+    unnested = ", ".join(f"%s::{kind}[]" for _name, kind in arrays)
+    renamed = ", ".join(name for name, _kind in arrays)
+    source = f"(SELECT {', '.join(selected)} FROM unnest({unnested}) AS raw ({renamed})) AS new"  # noqa: S608
+    return source, [*same, *several]
 
 
 @cache
@@ -190,10 +206,9 @@ def _types(model: type[models.Model], names: tuple[str, ...]) -> tuple[str, ...]
     return tuple(found)
 
 
-def _for_json(value: object) -> str:
-    if isinstance(value, datetime):
-        return value.isoformat()
-    raise TypeError(f"{type(value).__name__} is no value of a row")
+def _text(value: object) -> str:
+    """A value as PostgreSQL reads it from a text."""
+    return value.isoformat() if isinstance(value, datetime) else str(value)
 
 
 def _with_json(row: Sequence[Any], places: tuple[int, ...]) -> Sequence[Any]:
@@ -201,7 +216,7 @@ def _with_json(row: Sequence[Any], places: tuple[int, ...]) -> Sequence[Any]:
         return row
     changed = list(row)
     for place in places:
-        changed[place] = to_json(changed[place])
+        changed[place] = None if changed[place] is None else to_json(changed[place])
     return changed
 
 

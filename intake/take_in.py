@@ -96,7 +96,7 @@ def take_in(mailbox: Mailbox, slice_: Sequence[Fetched], *, check: Callable[[], 
 def parse(mailbox: Mailbox, slice_: Sequence[Fetched]) -> Parsed:
     """Read a slice; what cannot be read is parked. No lock is held meanwhile."""
     items, parked = _parse(mailbox, slice_)
-    return Parsed(items, {one.copy.pk: one.remote.raw for one in slice_}, parked)
+    return Parsed(items, {one.copy.id: one.remote.raw for one in slice_}, parked)
 
 
 def store(mailbox: Mailbox, parsed: Parsed, *, check: Callable[[], None] = lambda: None) -> TakenIn:
@@ -120,7 +120,7 @@ def recognise(mailbox: Mailbox, slice_: Sequence[Fetched]) -> set[int]:
         account = lock_mailbox(mailbox.email_account.pk)
         pending = _still_pending(items)
         known = adopt_known(account, pending)
-        _show_flags([item for item in pending if item.copy.pk in known])
+        _show_flags([item for item in pending if item.copy.id in known])
         return known
 
 
@@ -134,7 +134,7 @@ def _one_by_one(mailbox: Mailbox, parsed: Parsed, check: Callable[[], None]) -> 
             stored.extend(ids)
             joined += more
         except (DataError, IntegrityError, ValueError) as error:
-            park(item.copy, parsed.raws[item.copy.pk], f"The database refused it: {type(error).__name__}")
+            park(item.copy, parsed.raws[item.copy.id], f"The database refused it: {type(error).__name__}")
             parked += 1
     return TakenIn(tuple(stored), joined, parked)
 
@@ -193,20 +193,20 @@ def _still_pending(items: Sequence[Incoming]) -> list[Incoming]:
 
     Flags that the enumeration changed since the copy was claimed are newer than those that came with the content.
     """
-    wanted = [item.copy.pk for item in items]
+    wanted = [item.copy.id for item in items]
     rows = Copy.objects.select_for_update().filter(one_of("pk", wanted), state=CopyState.PENDING)
     pending = dict(rows.values_list("pk", "flags"))
     return [
         item
-        if pending[item.copy.pk] == item.copy.flags
-        else replace(item, flags=frozenset(pending[item.copy.pk].split()))
+        if pending[item.copy.id] == item.copy.flags
+        else replace(item, flags=frozenset(pending[item.copy.id].split()))
         for item in items
-        if item.copy.pk in pending
+        if item.copy.id in pending
     ]
 
 
 def _show_flags(items: Sequence[Incoming], *, new: Sequence[int] = ()) -> None:
     """Copies that joined messages which were here: the server's flags are newer than what those show."""
-    flags = {item.copy.pk: item.flags for item in items}
+    flags = {item.copy.id: item.flags for item in items}
     joined = Copy.objects.filter(pk__in=list(flags)).exclude(message__in=new)
-    apply_server_flags([(copy, flags[copy.pk]) for copy in joined])
+    apply_server_flags([(copy, flags[copy.id]) for copy in joined])

@@ -45,18 +45,17 @@ class Candidate:
 def adopt(email_account: EmailAccount, items: Sequence[Incoming], *, are_whole: bool = True) -> dict[int, int]:
     """Copies whose message is here already: copy id -> message id. `are_whole`: not their headers alone were read."""
     objects = {item.copy.object_id for item in items if item.copy.object_id}
-    by_object = dict(
-        Message.objects.filter(email_account=email_account, object_id__in=objects).values_list("object_id", "pk")
-    )
-    result = {item.copy.pk: by_object[item.copy.object_id] for item in items if item.copy.object_id in by_object}
+    here = Message.objects.filter(email_account=email_account, object_id__in=objects)
+    by_object = dict(here.values_list("object_id", "pk")) if objects else {}
+    result = {item.copy.id: by_object[item.copy.object_id] for item in items if item.copy.object_id in by_object}
     loose = [item for item in items if not item.copy.object_id and item.parsed.digest]
     candidates = _candidates(email_account, loose)
     if candidates and are_whole:
         result |= _pair(loose, _arrived_then(candidates), key=_moment_of)
     if candidates:
-        named = [item for item in loose if item.copy.pk not in result and item.parsed.message_id]
+        named = [item for item in loose if item.copy.id not in result and item.parsed.message_id]
         result |= _pair(named, _of_this_content(candidates), key=lambda item: item.parsed.digest)
-    left = [item for item in loose if item.copy.pk not in result]
+    left = [item for item in loose if item.copy.id not in result]
     if left and are_whole and _is_something_away(email_account):
         result |= _pair(left, _alone_then(email_account, left, set(result.values())), key=_arrival)
     return result
@@ -69,7 +68,7 @@ def _pair(items: Sequence[Incoming], fitting: Callable[[Incoming], list[Candidat
     for item in items:
         found = [one for one in fitting(item) if _place(item) not in one.places]
         if len(found) == 1 and rivals[key(item), _place(item)] == 1:
-            result[item.copy.pk] = found[0].pk
+            result[item.copy.id] = found[0].pk
             found[0].places.add(_place(item))
     return result
 

@@ -61,16 +61,16 @@ def is_locked(email_account_id: int) -> bool:
 def store_slice(email_account: EmailAccount, items: Sequence[Incoming], *, own_addresses: frozenset[str]) -> Stored:
     """Write a slice: adopt what is here already, store the rest, settle the copies, refresh the threads' rows."""
     adopted = adopt(email_account, items)
-    follow_parts({adopted[i.copy.pk]: i.parsed.parts for i in items if i.copy.pk in adopted})
-    fresh, followers = _one_per_object([item for item in items if item.copy.pk not in adopted])
+    follow_parts({adopted[i.copy.id]: i.parsed.parts for i in items if i.copy.id in adopted})
+    fresh, followers = _one_per_object([item for item in items if item.copy.id not in adopted])
     new = _new_messages(email_account, fresh, own_addresses)
     by_object: dict[str, int] = {}
     for item, message in zip(fresh, new.places, strict=True):
-        adopted[item.copy.pk] = message.pk
+        adopted[item.copy.id] = message.pk
         if item.copy.object_id:
             by_object[item.copy.object_id] = message.pk
     for item in followers:
-        adopted[item.copy.pk] = by_object[item.copy.object_id]
+        adopted[item.copy.id] = by_object[item.copy.object_id]
     _settle(items, adopted)
     settle_same_object(email_account, by_object)
     _revive(set(adopted.values()) - {message.pk for message in new.places})
@@ -81,10 +81,10 @@ def store_slice(email_account: EmailAccount, items: Sequence[Incoming], *, own_a
 def adopt_known(email_account: EmailAccount, items: Sequence[Incoming]) -> set[int]:
     """Settle those copies whose message is here already (their headers are enough to know); returns their ids."""
     adopted = adopt(email_account, items, are_whole=False)
-    known = [item for item in items if item.copy.pk in adopted]
+    known = [item for item in items if item.copy.id in adopted]
     _settle(known, adopted)
     _revive(set(adopted.values()))
-    return {item.copy.pk for item in known}
+    return {item.copy.id for item in known}
 
 
 def _one_per_object(items: Sequence[Incoming]) -> tuple[list[Incoming], list[Incoming]]:
@@ -154,12 +154,12 @@ def _settle(items: Sequence[Incoming], message_of: Mapping[int, int]) -> None:
             (
                 CopyState.STORED,
                 "",
-                message_of[item.copy.pk],
+                message_of[item.copy.id],
                 "",
                 None,
                 " ".join(sorted(item.flags))[:500],
                 item.copy.size,
-                item.copy.pk,
+                item.copy.id,
             )
             for item in items
         ),
@@ -169,11 +169,13 @@ def _settle(items: Sequence[Incoming], message_of: Mapping[int, int]) -> None:
 def settle_same_object(email_account: EmailAccount, by_object: Mapping[str, int]) -> int:
     """Pending copies of objects that are stored now (other labels of the same mail) need no fetch of their own."""
     settled = 0
+    if not by_object:
+        return 0
     waiting = Copy.objects.filter(
         email_account=email_account, state=CopyState.PENDING, object_id__in=[key for key in by_object if key]
     )
     for copy in waiting:
-        settled += Copy.objects.filter(pk=copy.pk, state=CopyState.PENDING).update(
+        settled += Copy.objects.filter(pk=copy.id, state=CopyState.PENDING).update(
             state=CopyState.STORED, message_id=by_object[copy.object_id], claimed_by="", claimed_until=None
         )
     return settled
@@ -181,6 +183,8 @@ def settle_same_object(email_account: EmailAccount, by_object: Mapping[str, int]
 
 def _revive(message_ids: set[int]) -> None:
     """A message that had gone and is on the server again is shown again, unless it lies in the trash there."""
+    if not message_ids:
+        return
     gone = Message.objects.filter(one_of("pk", message_ids)).exclude(gone_at=None, trashed_at=None)
     touched = list(gone.values_list("thread_id", flat=True))
     if touched:

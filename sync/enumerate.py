@@ -76,9 +76,10 @@ def _add(email_account: EmailAccount, folder: Folder, epoch: int, added: Sequenc
         return 0
     keys = [copy.key for copy in added]
     here = Copy.objects.filter(one_of("remote_key", keys), folder=folder, epoch=epoch)
-    here.filter(is_out_of_scope=True).update(is_out_of_scope=False)
-    here.filter(missing_since__isnull=False).update(missing_since=None)
     known = {key: (at, size) for key, at, size in here.values_list("remote_key", "received_at", "size")}
+    if known:
+        here.filter(is_out_of_scope=True).update(is_out_of_scope=False)
+        here.filter(missing_since__isnull=False).update(missing_since=None)
     reused = [copy for copy in added if copy.key in known and is_another(known[copy.key], copy)]
     if reused:
         free_keys(folder, epoch, [copy.key for copy in reused])

@@ -36,10 +36,10 @@ def fetch_slice(driver: MailboxDriver, gathered: Gathered, holder: str, limit: i
 def _newest_folder_first(copies: Sequence[Copy]):  # type: ignore[no-untyped-def]  # noqa: ANN202 - a key function
     """Copies stay newest first inside a folder; folders come in the order of their newest copy."""
     rank: dict[int, int] = {}
-    place = {copy.pk: number for number, copy in enumerate(copies)}
+    place = {copy.id: number for number, copy in enumerate(copies)}
     for copy in copies:
         rank.setdefault(copy.folder_id, len(rank))
-    return lambda copy: (rank[copy.folder_id], place[copy.pk])
+    return lambda copy: (rank[copy.folder_id], place[copy.id])
 
 
 def _fetch_folder(driver: MailboxDriver, gathered: Gathered, folder: Folder, copies: Sequence[Copy]) -> None:
@@ -70,7 +70,7 @@ def _recognise(mailbox: Mailbox, driver: MailboxDriver, folder: Folder, current:
     _check_epoch(driver, folder)
     heads = [Fetched(current[one.copy.key], one) for one in driver.fetch_headers(folder.remote_id, list(current))]
     known = recognise(mailbox, heads)
-    for key in [key for key, copy in current.items() if copy.pk in known]:
+    for key in [key for key, copy in current.items() if copy.id in known]:
         del current[key]
 
 

@@ -41,7 +41,7 @@ class Gathered:
 
         What is held already is left out: a claim that ran out (a clock that was set) was taken again by this very run.
         """
-        batch = [one for one in batch if one.copy.pk not in self._parsed.raws]
+        batch = [one for one in batch if one.copy.id not in self._parsed.raws]
         if not self._parsed.raws:
             self._begun = time.monotonic()
         self._parsed.add(parse(self.mailbox, batch))

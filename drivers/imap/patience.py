@@ -11,11 +11,14 @@ import select
 import socket
 import ssl
 import time
-from typing import Any
+from collections.abc import Callable
+from typing import Any, cast
 
 GREETING_BYTES = 1_000_000  # greeting and first capabilities
 RESPONSE_TIMEOUTS = 10  # one response may take so many times the timeout of a step
 BUFFER = 1 << 18
+
+_Read = Callable[[int, Any], int]  # at most so many bytes into a buffer; how many it were
 
 
 class Patient(io.RawIOBase):
@@ -23,7 +26,8 @@ class Patient(io.RawIOBase):
 
     def __init__(self, sock: socket.socket, budget: int | None, timeout: float) -> None:
         super().__init__()
-        self._sock = sock
+        # TLS gives a record at a time, 4 kB from Dovecot: recv_into would be another call for each.
+        self._read = cast("_Read", sock.read) if isinstance(sock, ssl.SSLSocket) else _receive(sock)
         self._longest = timeout * RESPONSE_TIMEOUTS
         self.budget = budget
         self.deadline = time.monotonic() + self._longest
@@ -46,12 +50,16 @@ class Patient(io.RawIOBase):
         """One read. Raises TimeoutError at the deadline, OSError above the budget or when the line is gone."""
         if time.monotonic() > self.deadline:
             raise TimeoutError
-        count = self._sock.recv_into(buffer)
+        count = self._read(len(buffer), buffer)
         if self.budget is not None:
             self.budget -= count
             if self.budget < 0:
                 raise OSError("more than a greeting")
         return count
+
+
+def _receive(sock: socket.socket) -> _Read:
+    return lambda size, buffer: sock.recv_into(buffer, size)
 
 
 def is_readable(sock: socket.socket) -> bool:

@@ -1,12 +1,14 @@
-"""Many rows at once: what is there already is left alone, and the transaction goes on."""
+"""Many rows at once: what is there already is left alone, the transaction goes on, and values stay what they are."""
+
+from datetime import timedelta
 
 import pytest
 from django.db import DataError, IntegrityError, connection, transaction
 from django.utils import timezone
 
 from accounts.models import EmailAccount, User
-from base.bulk import insert_rows, reserve_ids
-from mail.models import Correspondent, Thread, ThreadReference
+from base.bulk import insert_rows, reserve_ids, update_rows
+from mail.models import Correspondent, Folder, Thread, ThreadReference
 
 pytestmark = pytest.mark.django_db
 COLUMNS = ("address", "domain")
@@ -73,3 +75,17 @@ def test_what_is_inserted_is_what_a_model_reads() -> None:
     insert_rows(Thread, THREAD, [row])
     thread = Thread.objects.get(pk=7)
     assert tuple(getattr(thread, name) for name in ("pk", "email_account_id", *THREAD[2:])) == row
+
+
+def test_rows_are_updated_each_with_its_own_values_and_nothing_where_there_is_none() -> None:
+    account = EmailAccount.objects.create(owner=User.objects.create(username="ida"), address="ida@example.com")
+    at = timezone.now()
+    folders = [Folder.objects.create(email_account=account, remote_id=str(number)) for number in range(3)]
+    rows: list[tuple[object, ...]] = [
+        (at, None, ["a\\b", 'c"d', "é{},\n"], "NULL", 0, True),
+        (None, 2**40, [], "", 0, False),
+        (at + timedelta(days=1, microseconds=7), None, [None], "null\\", 0, True),
+    ]
+    names = ("on_server_at", "on_server", "path", "last_error", "unmended", "is_followed")
+    update_rows(Folder, names, [(*row, folder.pk) for row, folder in zip(rows, folders, strict=True)])
+    assert list(Folder.objects.order_by("pk").values_list(*names)) == rows

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import random
 import re
 from datetime import UTC, datetime
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from mail import mime, parse
 from mail.dates import parse_date
-from mail.decoding import unix_lines
+from mail.decoding import base64_bytes, base64_size, unix_lines
 from mail.headers import message_ids
 from mail.message import make_snippet, parse_message
 from mail.parse import scan
@@ -156,3 +157,22 @@ def test_text_that_is_only_html_is_decoded_once_and_its_broken_charset_is_said()
     parsed = parse_message(b"Content-Type: text/html; charset=no-such\n\n<p>caf\xe9</p>")
     assert parsed.text == "café"
     assert parsed.problems == ("charset",)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.binary(max_size=400),
+    st.integers(1, 80),
+    st.sampled_from([b"\r\n", b"\n"]),
+    st.sampled_from([b"", b"\n", b"\r\n\r\n", b" \n"]),
+    st.lists(st.tuples(st.integers(0, 600), st.sampled_from([b"\n", b"\r\n", b" ", b"\r", b"!"])), max_size=2),
+)
+def test_the_size_of_base64_is_that_of_its_letters(
+    content: bytes, width: int, line_end: bytes, tail: bytes, more: list[tuple[int, bytes]]
+) -> None:
+    letters = base64.b64encode(content)
+    data = line_end.join(letters[place : place + width] for place in range(0, len(letters), width)) + tail
+    assert base64_size(data) == len(content) == len(base64_bytes(data))
+    for place, foreign in more:  # lines of different lengths, foreign bytes: a few too many, none too few
+        data = data[:place] + foreign + data[place:]
+    assert len(content) <= base64_size(data) <= len(content) + 6
