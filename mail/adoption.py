@@ -56,7 +56,7 @@ def adopt(email_account: EmailAccount, items: Sequence[Incoming], *, are_whole: 
         named = [item for item in loose if item.copy.id not in result and item.parsed.message_id]
         result |= _pair(named, _of_this_content(candidates), key=lambda item: item.parsed.digest)
     left = [item for item in loose if item.copy.id not in result]
-    if left and are_whole and _is_something_away(email_account):
+    if left and are_whole and is_something_away(email_account.pk):
         result |= _pair(left, _alone_then(email_account, left, set(result.values())), key=_arrival)
     return result
 
@@ -138,10 +138,11 @@ def _alone_then(
     return fitting
 
 
-def _is_something_away(email_account: EmailAccount) -> bool:
-    """Whether messages lost their place and may turn up in another."""
-    copies = Copy.objects.filter(email_account=email_account, message__isnull=False)
-    gone = list(Folder.objects.filter(email_account=email_account, gone_at__isnull=False).values_list("pk", flat=True))
+def is_something_away(email_account_id: int) -> bool:
+    """Whether messages lost their place and may turn up in another: copies missing, or in folders that are gone."""
+    copies = Copy.objects.filter(email_account=email_account_id, message__isnull=False)
+    folders = Folder.objects.filter(email_account=email_account_id, gone_at__isnull=False)
+    gone = list(folders.values_list("pk", flat=True))
     return copies.filter(missing_since__isnull=False).exists() or bool(gone and copies.filter(folder__in=gone).exists())
 
 
@@ -192,7 +193,7 @@ def _candidates(email_account: EmailAccount, items: Sequence[Incoming]) -> list[
 def _with_places(messages: QuerySet[Message]) -> list[Candidate]:
     fields = ("pk", "digest", "message_id_hash", "size", "received_at")
     found = {row[0]: Candidate(*row) for row in messages.values_list(*fields)}
-    copies = Copy.objects.filter(one_of("message_id", found))
+    copies = Copy.objects.filter(one_of("message_id", found)) if found else Copy.objects.none()
     for message_id, folder_id, epoch, missing, gone in copies.values_list(
         "message_id", "folder_id", "epoch", "missing_since", "folder__gone_at"
     ):
@@ -207,6 +208,8 @@ def follow_parts(adopted: Mapping[int, Sequence[ParsedPart]]) -> None:
 
     Another protocol numbers them in its own way: an attachment is asked for by the number of the copy that is there.
     """
+    if not adopted:
+        return
     known: dict[int, list[Part]] = defaultdict(list)
     for part in Part.objects.filter(message__in=list(adopted)).order_by("pk"):
         known[part.message_id].append(part)

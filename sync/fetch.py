@@ -13,6 +13,7 @@ from drivers.errors import CursorInvalid, DriverError, FolderGone, ProtocolError
 from drivers.types import RemoteCopy, RemoteMessage
 from intake.quarantine import park
 from intake.take_in import Fetched, Mailbox, recognise
+from mail.adoption import is_something_away
 from mail.models import Copy, Folder
 from sync import claims, kept
 from sync.gathering import Gathered
@@ -65,22 +66,13 @@ def _fetch_folder(driver: MailboxDriver, gathered: Gathered, folder: Folder, cop
 def _recognise(mailbox: Mailbox, driver: MailboxDriver, folder: Folder, current: dict[str, Copy]) -> None:
     """While messages are missing elsewhere (a move, a new epoch) new copies are first looked at by their headers:
     what is known joins its message, and its body is not fetched again."""
-    if not current or not _is_something_missing(mailbox.email_account.pk):
+    if not current or not is_something_away(mailbox.email_account.pk):
         return
     _check_epoch(driver, folder)
     heads = [Fetched(current[one.copy.key], one) for one in driver.fetch_headers(folder.remote_id, list(current))]
     known = recognise(mailbox, heads)
     for key in [key for key, copy in current.items() if copy.id in known]:
         del current[key]
-
-
-def _is_something_missing(email_account_id: int) -> bool:
-    """Whether messages lost their place and may turn up in another: copies missing, or in folders that are gone."""
-    rows = Copy.objects.filter(email_account=email_account_id, message__isnull=False)
-    gone = list(
-        Folder.objects.filter(email_account=email_account_id, gone_at__isnull=False).values_list("pk", flat=True)
-    )
-    return rows.filter(missing_since__isnull=False).exists() or (bool(gone) and rows.filter(folder__in=gone).exists())
 
 
 def _check_epoch(driver: MailboxDriver, folder: Folder) -> None:

@@ -19,6 +19,9 @@ from sync.models import Attachments, Pace
 
 MEGABYTE = 1024 * 1024
 PAUSE_BETWEEN = timedelta(minutes=5)  # a download that rested so long is measured anew
+_ASKED = (
+    "answered_at", "created_at", "pace__history_paused_at", "pace__daily_megabytes", "pace__spent_on", "pace__spent_bytes",
+)  # fmt: skip
 MEASURED_FOR = timedelta(seconds=10)  # before there is an estimate
 
 
@@ -43,9 +46,9 @@ class Allowance:
 
 def allowance(email_account_id: int) -> Allowance:
     """What may be fetched of this mailbox now."""
-    account = EmailAccount.objects.get(pk=email_account_id)
+    account = EmailAccount.objects.select_related("pace").only(*_ASKED).get(pk=email_account_id)
     since = account.answered_at or account.created_at
-    pace = _pace_of(account)
+    pace: Pace | None = getattr(account, "pace", None)
     if pace is None:
         return Allowance(since)
     if pace.history_paused_at is not None:

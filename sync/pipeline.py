@@ -44,6 +44,8 @@ log = structlog.get_logger(__name__)
 HELP_ABOVE = 1500  # pending copies, above which another worker is asked to fetch too
 MANY = 4 * SLICE  # pending copies, below which a slice is a share of them: nobody is left with the last thousand
 LAST = 100  # copies claimed at least
+PATIENCE = 0.3  # seconds a helper waits for the next page of the enumeration, looking each LOOKS
+LOOKS = 0.025
 FIRST = 50  # messages readable before anything else is done
 
 Progress = Callable[["Run"], object]
@@ -103,7 +105,7 @@ class Run:
                 with lease(self.email_account.pk, Lease.Role.ENUMERATE, self.holder) as held:
                     if held is None:  # another worker enumerates: help it fetch
                         self.has_only_helped = True
-                        self._fetch_all(driver)
+                        self._help(driver)
                         return False
                     with Heart(held.renew):
                         return self._read(driver, held, seen)
@@ -179,6 +181,17 @@ class Run:
             return False
         finally:
             gathered.store()
+
+    def _help(self, driver: MailboxDriver) -> None:
+        """Fetch what another worker enumerates. Where it has written nothing more yet, a moment's patience: to be called
+        again costs a task, a look at the mailbox and, on a fast server, a tenth of the download of some thousand."""
+        found_at = time.monotonic()
+        while not self.is_over() and time.monotonic() - found_at < PATIENCE:
+            before = self.fetched
+            self._fetch_all(driver)
+            if self.fetched > before:
+                found_at = time.monotonic()
+            time.sleep(LOOKS)
 
     def _call_if_many(self) -> int:
         """Again and again: whoever is called may be busy, or of this very process. How many are free, up to MANY."""
