@@ -131,8 +131,8 @@ def company_domains(domains: set[str]) -> dict[str, int]:
 def own_addresses() -> frozenset[str]:
     """Return the addresses of all email accounts (aliases too) and users of the installation, normalised."""
     contacts = ContactAddress.objects.filter(address=OuterRef("address_key"))  # nobody hides a customer by an alias
-    aliases = Alias.objects.exclude(Exists(contacts)).values_list("address_key", flat=True)
-    own = set(EmailAccount.objects.values_list("address_key", flat=True).union(aliases, all=True))
+    aliases = Alias.objects.exclude(Exists(contacts)).order_by().values_list("address_key", flat=True)
+    own = set(EmailAccount.objects.order_by().values_list("address_key", flat=True).union(aliases, all=True))
     own |= {normalise_address(email) for email in User.objects.values_list("email", flat=True) if email}
     own.discard("")
     return frozenset(own)
