@@ -60,9 +60,8 @@ def offlineimap(server: Dovecot, user: str, folder: Path) -> tuple[float, int]:
 def django_mailbox(instance: Instance, server: Dovecot, user: str) -> tuple[float, int]:
     """Seconds from its first command to its last row, and how many mails it stored. It deletes them on the server."""
     there = instance.folder / "peers"
-    subprocess.run(
-        [sys.executable, "-m", "uv", "pip", "install", "-q", "--no-deps", "--target", there, DJANGO_MAILBOX], check=True
-    )
+    installer = [Path(sys.prefix) / "uv" / "bin" / "uv", "pip", "install", "-q", "--python", sys.executable]
+    subprocess.run([*installer, "--no-deps", "--target", there, DJANGO_MAILBOX], check=True)
     instance.server.execute("CREATE DATABASE peers")
     database = urlsplit(instance.server.url("peers"))
     uri = f"imap+ssl://{quote(user, safe='')}:{quote(PASSWORD, safe='')}@localhost:{server.ssl_port}"
