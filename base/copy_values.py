@@ -16,7 +16,7 @@ from psycopg.pq import Format
 to_json = json.JSONEncoder(ensure_ascii=False).encode  # json.dumps would make an encoder for each value
 _int2, _int4 = struct.Struct("!h").pack, struct.Struct("!i").pack
 JSONB_VERSION = b"\x01"
-_EMPTY = {kind: JSONB_VERSION + to_json(kind()).encode() for kind in (list, tuple, dict, str, int, float, bool)}
+_EMPTY = {kind: JSONB_VERSION + to_json(kind()).encode() for kind in (list, tuple, dict)}
 NOT_WRITTEN = (OverflowError, struct.error)  # what a number outside of its column raises
 
 
@@ -40,7 +40,9 @@ class _Jsonb(Dumper):
     format, oid = Format.BINARY, types["jsonb"].oid
 
     def dump(self, obj: Any) -> Buffer:
-        return JSONB_VERSION + to_json(obj).encode() if obj else _EMPTY[type(obj)]
+        if not obj and (empty := _EMPTY.get(type(obj))) is not None:
+            return empty
+        return JSONB_VERSION + to_json(obj).encode()
 
 
 BINARY: tuple[type[Dumper], ...] = (_Int2, _Int4, _Jsonb)  # to be registered with the cursor that copies

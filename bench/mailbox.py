@@ -16,7 +16,7 @@ from tests.servers.dovecot import PASSWORD, Dovecot, DovecotOptions
 
 OURS, THEIRS = "ours@mail.example", "theirs@mail.example"
 SLOW = ("offlineimap@mail.example", "djangomailbox@mail.example")  # peers that get the newest mails only
-FEW = 2000
+FEW = 10_000
 
 
 @dataclass

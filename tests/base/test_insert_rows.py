@@ -1,5 +1,7 @@
 """Many rows at once: what is there already is left alone, the transaction goes on, and values stay what they are."""
 
+import json
+from collections import defaultdict
 from datetime import timedelta
 
 import pytest
@@ -75,6 +77,14 @@ def test_what_is_inserted_is_what_a_model_reads() -> None:
     insert_rows(Thread, THREAD, [row])
     thread = Thread.objects.get(pk=7)
     assert tuple(getattr(thread, name) for name in ("pk", "email_account_id", *THREAD[2:])) == row
+
+
+@pytest.mark.parametrize("value", [[], {}, (), 0, False, "", 0.0, defaultdict(list), [0, None, ""], {"a": ()}])
+def test_any_json_is_read_as_it_was_written(value: object) -> None:
+    account = EmailAccount.objects.create(owner=User.objects.create(username="ida"), address="ida@example.com")
+    row = (7, account.pk, "", "", value, timezone.now(), 0, 0, 0, 0, 0, False, False)
+    insert_rows(Thread, THREAD, [row])
+    assert Thread.objects.get(pk=7).participants == json.loads(json.dumps(value))
 
 
 def test_rows_are_updated_each_with_its_own_values_and_nothing_where_there_is_none() -> None:
