@@ -11,8 +11,8 @@ import time
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
-from bench.instance import Instance
 from tests.servers.dovecot import PASSWORD, Dovecot
+from tests.servers.postgres import PostgresServer
 
 DJANGO_MAILBOX = "django-mailbox==4.10.1"
 PROGRAM = """
@@ -57,18 +57,25 @@ def offlineimap(server: Dovecot, user: str, folder: Path) -> tuple[float, int]:
     return took, sum(1 for part in ("cur", "new") for _ in (folder / "maildir" / "INBOX" / part).iterdir())
 
 
-def django_mailbox(instance: Instance, server: Dovecot, user: str) -> tuple[float, int]:
-    """Seconds from its first command to its last row, and how many mails it stored. It deletes them on the server."""
-    there = instance.folder / "peers"
-    installer = [Path(sys.prefix) / "uv" / "bin" / "uv", "pip", "install", "-q", "--python", sys.executable]
-    subprocess.run([*installer, "--no-deps", "--target", there, DJANGO_MAILBOX], check=True)
-    instance.server.execute("CREATE DATABASE peers")
-    database = urlsplit(instance.server.url("peers"))
+def django_mailbox(server: Dovecot, user: str, folder: Path) -> tuple[float, int]:
+    """Seconds from its first command to its last row, and how many mails it stored. It deletes them on the server. Its
+    PostgreSQL is its own, with fsync on, so that nothing of it goes on while others are measured."""
+    installer = [str(Path(sys.prefix) / "uv" / "bin" / "uv"), "pip", "install", "-q", "--python", sys.executable]
+    subprocess.run([*installer, "--no-deps", "--target", str(folder), DJANGO_MAILBOX], check=True)
+    postgres = PostgresServer(is_durable=True).start()
+    try:
+        return _run_django_mailbox(folder, postgres.url(), server, user)
+    finally:
+        postgres.stop()
+
+
+def _run_django_mailbox(folder: Path, database_url: str, server: Dovecot, user: str) -> tuple[float, int]:
+    database = urlsplit(database_url)
     uri = f"imap+ssl://{quote(user, safe='')}:{quote(PASSWORD, safe='')}@localhost:{server.ssl_port}"
-    words = [str(there), database.hostname, database.port, database.path[1:], database.username, uri]
+    words = [str(folder), database.hostname, database.port, database.path[1:], database.username, uri]
     process = subprocess.Popen(
         [sys.executable, "-c", PROGRAM, *map(str, words)],
-        env={"PYTHONPATH": str(there), "PATH": "/usr/bin"},
+        env={"PYTHONPATH": str(folder), "PATH": "/usr/bin"},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
