@@ -60,7 +60,14 @@ def offlineimap(server: Dovecot, user: str, folder: Path) -> tuple[float, int]:
 def django_mailbox(server: Dovecot, user: str, folder: Path) -> tuple[float, int]:
     """Seconds from its first command to its last row, and how many mails it stored. It deletes them on the server. Its
     PostgreSQL is its own, with fsync on, so that nothing of it goes on while others are measured."""
-    installer = [str(Path(sys.prefix) / "uv" / "bin" / "uv"), "pip", "install", "-q", "--python", sys.executable]
+    installer: list[str] = [
+        str(Path(sys.prefix) / "uv" / "bin" / "uv"),
+        "pip",
+        "install",
+        "-q",
+        "--python",
+        sys.executable,
+    ]
     subprocess.run([*installer, "--no-deps", "--target", str(folder), DJANGO_MAILBOX], check=True)
     postgres = PostgresServer(is_durable=True).start()
     try:
