@@ -60,7 +60,7 @@ def offlineimap(server: Dovecot, user: str, folder: Path) -> tuple[float, int]:
 def django_mailbox(server: Dovecot, user: str, folder: Path) -> tuple[float, int]:
     """Seconds from its first command to its last row, and how many mails it stored. It deletes them on the server. Its
     PostgreSQL is its own, with fsync on, so that nothing of it goes on while others are measured."""
-    installer: list[str] = [
+    installer = [
         str(Path(sys.prefix) / "uv" / "bin" / "uv"),
         "pip",
         "install",
