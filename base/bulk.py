@@ -207,8 +207,12 @@ def _types(model: type[models.Model], names: tuple[str, ...]) -> tuple[str, ...]
 
 
 def _text(value: object) -> str:
-    """A value as PostgreSQL reads it from a text."""
-    return value.isoformat() if isinstance(value, datetime) else str(value)
+    """A value as PostgreSQL reads it from a text. Raises TypeError for what no row of ours has."""
+    if isinstance(value, str | int | float):
+        return str(value)
+    if isinstance(value, datetime):
+        return value.isoformat()
+    raise TypeError(f"{type(value).__name__} is no value of a row")
 
 
 def _with_json(row: Sequence[Any], places: tuple[int, ...]) -> Sequence[Any]:

@@ -1,4 +1,4 @@
-"""How values of a binary COPY are written (PostgreSQL 55.2.8) where psycopg's own dumpers do not fit.
+"""How values of a binary COPY are written (PostgreSQL's manual, COPY: Binary Format) where psycopg's own dumpers do not fit.
 
 Invariant: a number that its column cannot hold is an error; psycopg's dumpers would cut off its upper bytes.
 """

@@ -15,8 +15,8 @@ from bench.mails import Made, contacts_csv, mails
 from tests.servers.dovecot import PASSWORD, Dovecot, DovecotOptions
 
 OURS, THEIRS = "ours@mail.example", "theirs@mail.example"
-SLOW = ("offlineimap@mail.example", "djangomailbox@mail.example")  # peers that get the newest mails only
-FEW = 10_000
+SLOW = ("offlineimap@mail.example", "djangomailbox@mail.example")  # of slow peers
+FEW = 10_000  # newest mails that these get at most: of more they would need a quarter of an hour
 
 
 @dataclass

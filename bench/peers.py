@@ -1,6 +1,6 @@
 """Other programs that bring a mailbox home, for `script/bench sync`: offlineimap (Debian) and django-mailbox (PyPI).
 
-They are slow: each brings the newest mails of a mailbox of its own, and its rate is what counts.
+They are slow: each brings at most the newest mails of a mailbox of its own, and its rate is what counts.
 """
 
 from __future__ import annotations
@@ -60,15 +60,9 @@ def offlineimap(server: Dovecot, user: str, folder: Path) -> tuple[float, int]:
 def django_mailbox(server: Dovecot, user: str, folder: Path) -> tuple[float, int]:
     """Seconds from its first command to its last row, and how many mails it stored. It deletes them on the server. Its
     PostgreSQL is its own, with fsync on, so that nothing of it goes on while others are measured."""
-    installer = [
-        str(Path(sys.prefix) / "uv" / "bin" / "uv"),
-        "pip",
-        "install",
-        "-q",
-        "--python",
-        sys.executable,
-    ]
-    subprocess.run([*installer, "--no-deps", "--target", str(folder), DJANGO_MAILBOX], check=True)
+    installer = Path(sys.prefix) / "uv" / "bin" / "uv"  # as script/_environment put it there
+    words = f"pip install -q --no-deps --python {sys.executable} --target {folder} {DJANGO_MAILBOX}".split()
+    subprocess.run([str(installer), *words], check=True)
     postgres = PostgresServer(is_durable=True).start()
     try:
         return _run_django_mailbox(folder, postgres.url(), server, user)

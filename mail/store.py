@@ -168,9 +168,9 @@ def _settle(items: Sequence[Incoming], message_of: Mapping[int, int]) -> None:
 
 def settle_same_object(email_account: EmailAccount, by_object: Mapping[str, int]) -> int:
     """Pending copies of objects that are stored now (other labels of the same mail) need no fetch of their own."""
-    settled = 0
     if not by_object:
         return 0
+    settled = 0
     waiting = Copy.objects.filter(
         email_account=email_account, state=CopyState.PENDING, object_id__in=[key for key in by_object if key]
     )

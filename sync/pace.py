@@ -19,10 +19,10 @@ from sync.models import Attachments, Pace
 
 MEGABYTE = 1024 * 1024
 PAUSE_BETWEEN = timedelta(minutes=5)  # a download that rested so long is measured anew
+MEASURED_FOR = timedelta(seconds=10)  # before there is an estimate
 _ASKED = (
     "answered_at", "created_at", "pace__history_paused_at", "pace__daily_megabytes", "pace__spent_on", "pace__spent_bytes",
 )  # fmt: skip
-MEASURED_FOR = timedelta(seconds=10)  # before there is an estimate
 
 
 @dataclass(frozen=True, slots=True)

@@ -184,13 +184,12 @@ class Run:
 
     def _help(self, driver: MailboxDriver) -> None:
         """Fetch what another worker enumerates. Where it has written nothing more yet, a moment's patience: to be called
-        again costs a task, a look at the mailbox and, on a fast server, a tenth of the download of some thousand."""
-        found_at = time.monotonic()
-        while not self.is_over() and time.monotonic() - found_at < PATIENCE:
-            before = self.fetched
-            self._fetch_all(driver)
-            if self.fetched > before:
-                found_at = time.monotonic()
+        again costs a task and another look at the mailbox, while a page more is there every tenth of a second."""
+        until = time.monotonic() + PATIENCE
+        while not self.is_over() and time.monotonic() < until:
+            if claims.count_free(self.email_account.pk, 1):
+                self._fetch_all(driver)
+                until = time.monotonic() + PATIENCE
             time.sleep(LOOKS)
 
     def _call_if_many(self) -> int:

@@ -57,6 +57,12 @@ def test_reserved_ids_are_nobody_elses() -> None:
     assert Correspondent.objects.create(address="next", domain="x").pk not in first
 
 
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="only PostgreSQL is given texts")
+def test_a_value_that_no_row_has_is_an_error_and_not_its_description() -> None:
+    with pytest.raises(TypeError):
+        update_rows(Correspondent, ("domain",), [(b"bytes", 1), (b"more", 2)])
+
+
 @pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite keeps any number in any column")
 @pytest.mark.parametrize("count", [2**31, -(2**31) - 1, 2**63])
 def test_a_number_that_its_column_cannot_hold_is_refused_and_not_cut_off(count: int) -> None:

@@ -63,6 +63,36 @@ def test_a_second_worker_helps_to_fetch_without_enumerating(world: World) -> Non
     assert world.sync() is True
 
 
+def test_a_helper_waits_a_moment_for_what_the_enumerator_has_not_written_yet(world: World, monkeypatch) -> None:
+    world.deliver(4)
+    world.sync()
+    Message.objects.all().delete()
+    slept: list[float] = []
+
+    def a_page_is_written(seconds: float) -> None:
+        slept.append(seconds)
+        if len(slept) == 2:
+            Copy.objects.update(state=CopyState.PENDING, message=None, claimed_by="", claimed_until=None)
+
+    monkeypatch.setattr(pipeline.time, "sleep", a_page_is_written)
+    with lease(world.account.pk, ROLE, "other"):
+        assert world.sync(compare_all=True) is False
+    assert Message.objects.count() == 4
+    assert set(slept) == {pipeline.LOOKS} and len(slept) > 2
+
+
+def test_only_a_claim_that_runs_out_soon_is_renewed_and_only_its_holders(world: World) -> None:
+    world.deliver(3)
+    world.sync()
+    soon, late = timezone.now() + timedelta(seconds=5), timezone.now() + timedelta(seconds=19)
+    old, fresh, anothers = Copy.objects.order_by("pk")
+    for copy, holder, until in ((old, "one", soon), (fresh, "one", late), (anothers, "two", soon)):
+        Copy.objects.filter(pk=copy.pk).update(state=CopyState.PENDING, claimed_by=holder, claimed_until=until)
+    claims.renew("one")
+    left = list(Copy.objects.order_by("pk").values_list("claimed_until", flat=True))
+    assert left[0] > soon + timedelta(seconds=10) and left[1:] == [late, soon]
+
+
 def test_two_workers_never_claim_the_same_copy(world: World) -> None:
     world.deliver(10)
     Copy.objects.all().delete()
