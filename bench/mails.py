@@ -6,13 +6,17 @@ Names are invented, domains reserved. The same seed makes the same mails.
 from __future__ import annotations
 
 import base64
+import math
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from email.utils import format_datetime
+from statistics import NormalDist
 
-MEDIAN, SPREAD, LARGEST = 18_000, 1.852, 8_000_000  # lognormal: the mean is about 100 kB
+MEDIAN, SPREAD, LARGEST = 18_000, 1.86, 8_000_000  # lognormal: the mean is about 100 kB
+SMALL, LARGEST_HTML = 30_000, 40_000  # smaller mails have no attachments; more markup no mail has
+FRAME, EMPTY = 240, "<p>&nbsp;</p>"  # bytes of the boundaries and heads of a mail's parts; an empty paragraph
 PEOPLE, COMPANIES = 400, 80
 FIRST = ("Ida", "Jonas", "Marta", "Oskar", "Lena", "Pavel", "Amira", "Nils", "Greta", "Tomas")
 LAST = ("Lindqvist", "Berg", "Novak", "Haddad", "Keller", "Moreau", "Sato", "Costa", "Vogel", "Nyberg")
@@ -60,15 +64,25 @@ def mails(count: int, *, owner: str, seed: int = 7, end: datetime) -> Iterator[M
     pool = base64.b64encode(chance.randbytes(3_000_000)).decode()
     senders = people()
     recent: list[tuple[str, str]] = []
+    sizes = _sizes(count, chance)
     for number in range(count):
         moment = end - timedelta(minutes=2 * (count - number))
-        made = _mail(number, chance, pool, senders[chance.randrange(PEOPLE)], recent, (owner, moment))
+        made = _mail(number, sizes[number], chance, pool, senders[chance.randrange(PEOPLE)], recent, (owner, moment))
         recent = [*recent[-200:], (made.message_id, made.subject)]
         yield made
 
 
+def _sizes(count: int, chance: random.Random) -> list[int]:
+    """The quantiles of the lognormal distribution in a chance order: whatever the count, its median and its mean hold."""
+    normal = NormalDist(sigma=SPREAD)
+    found = [min(LARGEST, int(math.exp(normal.inv_cdf((number + 0.5) / count)) * MEDIAN)) for number in range(count)]
+    chance.shuffle(found)
+    return found
+
+
 def _mail(
     number: int,
+    size: int,
     chance: random.Random,
     pool: str,
     sender: tuple[str, str, str, str],
@@ -77,7 +91,6 @@ def _mail(
 ) -> Made:
     first, last, address, domain = sender
     owner, moment = to_at
-    size = min(LARGEST, int(chance.lognormvariate(0, SPREAD) * MEDIAN))
     message_id, token = (
         f"bench-{number}-{chance.getrandbits(48):x}@{domain}",
         f"token{number}x{chance.getrandbits(32):x}",
@@ -93,9 +106,9 @@ def _mail(
         f"To: <{owner}>\r\nSubject: {subject}\r\nMIME-Version: 1.0\r\n"
     )
     text = _text(chance, token, min(size // 4, 3_000))
-    html = f"<html><body><p>{text.replace(chr(13), '')}</p>{'<p>&nbsp;</p>' * min(2000, size // 40)}</body></html>"
-    files = 0 if size < 30_000 else 1 + chance.randrange(3)
-    body, attachments = _body(text, html[: max(400, min(40_000, size // 2))], pool, size, files, chance)
+    files = 0 if size < SMALL else 1 + chance.randrange(3)
+    room = size - len(head) - len(text) - FRAME if not files else min(LARGEST_HTML, size // 2)
+    body, attachments = _body(text, _html(text, room), pool, size - len(head), files, chance)
     return Made((head + body).encode(), message_id, subject, address, token, attachments, moment)
 
 
@@ -107,6 +120,12 @@ def _text(chance: random.Random, token: str, size: int) -> str:
         lines.append(line)
         total += len(line)
     return "\r\n".join([*lines, "", "Regards", ""])
+
+
+def _html(text: str, size: int) -> str:
+    """The text again, and the empty paragraphs with which editors fill a mail."""
+    html = f"<html><body><p>{text.replace(chr(13), '')}</p>"
+    return html[: max(400, size)] + EMPTY * ((size - len(html)) // len(EMPTY)) + "</body></html>"
 
 
 def _body(text: str, html: str, pool: str, size: int, files: int, chance: random.Random) -> tuple[str, int]:

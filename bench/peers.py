@@ -47,7 +47,7 @@ def offlineimap(server: Dovecot, user: str, folder: Path) -> tuple[float, int]:
         "folderfilter = lambda name: name == 'INBOX'\n"
     )
     began = time.monotonic()
-    words = ["offlineimap", "-o", "-c", folder / "rc", "-u", "quiet"]
+    words = ["offlineimap", "-o", "-c", str(folder / "rc"), "-u", "quiet"]
     done = subprocess.run(
         words, capture_output=True, text=True, check=False, env={"HOME": str(folder), "PATH": "/usr/bin"}
     )

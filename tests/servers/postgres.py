@@ -6,7 +6,6 @@ PostgreSQL refuses root, so as root it runs as `postgres`, in a short path that 
 from __future__ import annotations
 
 import ctypes
-import functools
 import os
 import pwd
 import shutil
@@ -68,11 +67,14 @@ def program(name: str) -> str:
 def dumped(database: dict[str, Any], *, known: bytes) -> bytes:
     """Django's database as pg_dump writes it, as text and the custom format unpacked again; each must hold `known`."""
     url = "postgres://{USER}@{HOST}:{PORT}/{NAME}".format(**database)
-    run = functools.partial(subprocess.run, capture_output=True, check=True, timeout=120)
-    plain = run([program("pg_dump"), url]).stdout
-    unpacked = run([program("pg_restore"), "-f", "-"], input=run([program("pg_dump"), "-Fc", url]).stdout).stdout
+
+    def output(*words: str, given: bytes = b"") -> bytes:
+        return subprocess.run(words, input=given, capture_output=True, check=True, timeout=120).stdout
+
+    plain = output(program("pg_dump"), url)
+    unpacked = output(program("pg_restore"), "-f", "-", given=output(program("pg_dump"), "-Fc", url))
     assert known in plain and known in unpacked
-    return bytes(plain + unpacked)
+    return plain + unpacked
 
 
 class PostgresServer:
@@ -91,36 +93,62 @@ class PostgresServer:
 
     def start(self) -> PostgresServer:
         """Makes the cluster, starts it and makes the database crm_mail. Raises ServerMissing, RuntimeError."""
-        initdb, postgres = program("initdb"), program("postgres")
+        initdb = program("initdb")
         self.folder = Path(tempfile.mkdtemp(prefix="crm-pg-"))
         self.folder.chmod(0o755)
-        data = self.folder / "data"
-        run_as: dict[str, object] = {}
         if os.geteuid() == 0:
             shutil.chown(self.folder, self.user)
-            entry = pwd.getpwnam(self.user)
-            run_as = {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
-        where = {"cwd": self.folder, "stdin": subprocess.DEVNULL, **run_as}
         made = subprocess.run(
-            [initdb, "-D", data, "-A", "trust", "-U", self.user, "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"],
+            [
+                initdb,
+                "-D",
+                self.folder / "data",
+                "-A",
+                "trust",
+                "-U",
+                self.user,
+                "-E",
+                "UTF8",
+                "--locale=C.UTF-8",
+                "--no-sync",
+            ],
             capture_output=True,
             check=False,
-            **where,  # type: ignore[arg-type]
+            cwd=self.folder,
+            stdin=subprocess.DEVNULL,
+            **self._as_user(),
         )
         if made.returncode:
             raise RuntimeError(made.stderr.decode(errors="replace"))
-        options = [*COMMON, f"port={self.port}", *([] if self.is_durable else QUICK)]
-        with (self.folder / "log").open("wb") as log:
-            self._process = subprocess.Popen(
-                [postgres, "-D", data, *(word for option in options for word in ("-c", option))],
-                stdout=log,
-                stderr=log,
-                preexec_fn=die_with_parent(signal.SIGINT),
-                **where,  # type: ignore[arg-type]
-            )
-        self._wait()
+        self._launch()
         self.execute("CREATE DATABASE crm_mail")
         return self
+
+    def _as_user(self) -> dict[str, Any]:
+        """What subprocess needs to leave root."""
+        if os.geteuid() != 0:
+            return {}
+        entry = pwd.getpwnam(self.user)
+        return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
+
+    def _launch(self) -> None:
+        options = [*COMMON, f"port={self.port}", *([] if self.is_durable else QUICK)]
+        with (self.folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [
+                    program("postgres"),
+                    "-D",
+                    self.folder / "data",
+                    *(word for option in options for word in ("-c", option)),
+                ],
+                stdout=log,
+                stderr=log,
+                cwd=self.folder,
+                stdin=subprocess.DEVNULL,
+                preexec_fn=die_with_parent(signal.SIGINT),
+                **self._as_user(),
+            )
+        self._wait()
 
     def execute(self, statement: str, *, database: str = "postgres") -> None:
         """One statement outside a transaction."""
@@ -135,24 +163,9 @@ class PostgresServer:
     def restart(self) -> None:
         """Immediate stop (as a crash) and start, on the same port: what a failing database looks like."""
         assert self._process is not None
-        arguments = self._process.args
         self._process.send_signal(signal.SIGQUIT)
         self._process.wait(30)
-        run_as: dict[str, object] = {}
-        if os.geteuid() == 0:
-            entry = pwd.getpwnam(self.user)
-            run_as = {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
-        with (self.folder / "log").open("ab") as log:
-            self._process = subprocess.Popen(  # type: ignore[call-overload]
-                arguments,
-                stdout=log,
-                stderr=log,
-                cwd=self.folder,
-                stdin=subprocess.DEVNULL,
-                preexec_fn=die_with_parent(signal.SIGINT),
-                **run_as,
-            )
-        self._wait()
+        self._launch()
 
     def _wait(self, seconds: float = 30.0) -> None:
         assert self._process is not None
