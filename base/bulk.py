@@ -14,11 +14,9 @@ from functools import cache
 from typing import Any
 
 from django.db import DataError, IntegrityError, connection, models, transaction
-from django.db.models import Q
 
+from base.arrays import array_of
 from base.copy_values import BINARY, NOT_WRITTEN, to_json
-
-FEW = 20  # values that are bound one by one
 
 
 def _column(model: type[models.Model], name: str) -> str:
@@ -37,34 +35,6 @@ def _columns(model: type[models.Model], names: tuple[str, ...]) -> tuple[str, ..
 @cache
 def _json_places(model: type[models.Model], names: tuple[str, ...]) -> tuple[int, ...]:
     return tuple(n for n, name in enumerate(names) if isinstance(model._meta.get_field(name), models.JSONField))
-
-
-def _is_any(name: str, values: Sequence[Any]) -> models.Func:
-    """`name = ANY(array)`, the array of integers or texts being one parameter."""
-    is_number = isinstance(values[0], int)
-    literal = "{" + ",".join(map(str, values) if is_number else map(_element, values)) + "}"
-    kind = "bigint" if is_number else "text"
-    array = models.Value(literal, output_field=models.TextField())
-    return models.Func(
-        models.F(name), array, template=f"%(expressions)s::{kind}[])", arg_joiner=" = ANY(",
-        output_field=models.BooleanField(),
-    )  # fmt: skip
-
-
-def _element(text: str) -> str:
-    """A text inside an array's literal (PostgreSQL 8.15.2)."""
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
-
-
-def one_of(name: str, values: Iterable[int] | Iterable[str]) -> Q:
-    """`name__in=values`, on PostgreSQL with one parameter: binding hundreds costs more than the query.
-
-    All values are integers, or all are text without NUL. `= ANY` is planned like an IN list, by the index.
-    """
-    listed: list[Any] = list(values)
-    if connection.vendor != "postgresql" or len(listed) < FEW:
-        return Q((f"{name}__in", listed))
-    return Q(_is_any(name, listed))
 
 
 def reserve_ids(model: type[models.Model], count: int) -> list[int]:
@@ -114,7 +84,7 @@ def insert_rows(
                 with transaction.atomic():  # conflicts are rare: COPY knows of none
                     _copy(cursor, into, rows, _types(model, names))
             except IntegrityError:
-                source, values = _as_relation(model, names, rows)
+                source, values = _as_relation(_types(model, names), [quote(column) for column in columns], rows)
                 cursor.execute(f"INSERT INTO {into} SELECT * FROM {source} ON CONFLICT DO NOTHING", values)  # noqa: S608
 
 
@@ -131,8 +101,11 @@ def _copy(cursor: Any, into: str, rows: Iterable[Sequence[Any]], types: tuple[st
         raise DataError(f"a number that its column cannot hold: {error}") from error
 
 
-def update_rows(model: type[models.Model], columns: Sequence[str], rows: Iterable[tuple[Any, ...]]) -> None:
-    """UPDATE many rows, each with its own values: `rows` are (value, …, primary key) in the order of `columns`.
+def update_rows(
+    model: type[models.Model], columns: Sequence[str], rows: Iterable[tuple[Any, ...]], *, by: str = "pk"
+) -> None:
+    """UPDATE many rows, each with its own values: `rows` are (value, …, key) in the order of `columns`, the key being that
+    of the column `by`.
 
     Values as for `insert_rows`. Many times faster than bulk_update's CASE expressions.
     """
@@ -140,7 +113,7 @@ def update_rows(model: type[models.Model], columns: Sequence[str], rows: Iterabl
     if not rows:
         return
     if connection.vendor == "postgresql":
-        _update_by_one_statement(model, columns, rows)
+        _update_by_one_statement(model, columns, by, rows)
         return
     fields = [model._meta.get_field(name) for name in columns]
     values = [
@@ -149,37 +122,56 @@ def update_rows(model: type[models.Model], columns: Sequence[str], rows: Iterabl
     ]
     quote = connection.ops.quote_name
     wanted = ", ".join(f"{quote(_column(model, name))} = %s" for name in columns)
-    key = quote(_column(model, "pk"))
+    key = quote(_column(model, by))
     with connection.cursor() as cursor:
         cursor.executemany(f"UPDATE {quote(model._meta.db_table)} SET {wanted} WHERE {key} = %s", values)  # noqa: S608
 
 
 def _update_by_one_statement(
-    model: type[models.Model], columns: tuple[str, ...], rows: Sequence[tuple[Any, ...]]
+    model: type[models.Model], columns: tuple[str, ...], by: str, rows: Sequence[tuple[Any, ...]]
 ) -> None:
-    quoted = [connection.ops.quote_name(name) for name in _columns(model, (*columns, "pk"))]
-    wanted = ", ".join(f"{name} = new.{name}" for name in quoted[:-1])
-    source, values = _as_relation(model, ("pk", *columns), [(row[-1], *row[:-1]) for row in rows])
+    quote = connection.ops.quote_name
+    aliases = [f"value_{number}" for number in range(len(columns))]
+    wanted = ", ".join(
+        f"{quote(name)} = new.{alias}" for name, alias in zip(_columns(model, columns), aliases, strict=True)
+    )
+    kinds = _types(model, (by, *columns))
+    source, values = _as_relation(kinds, ["key", *aliases], [(row[-1], *row[:-1]) for row in rows])
     with connection.cursor() as cursor:
         cursor.execute(
-            f"UPDATE {connection.ops.quote_name(model._meta.db_table)} AS old SET {wanted}"  # noqa: S608 - our own columns
-            f" FROM {source} WHERE old.{quoted[-1]} = new.{quoted[-1]}",
+            f"UPDATE {quote(model._meta.db_table)} AS old SET {wanted}"  # noqa: S608 - names of our own columns
+            f" FROM {source} WHERE old.{quote(_column(model, by))} = new.key",
             values,
         )
 
 
+def delete_rows(model: type[models.Model], pks: Iterable[int]) -> None:
+    """DELETE rows that nothing refers to any more: nobody looks for what would go with them.
+
+    Raises IntegrityError (PostgreSQL: at the end of the transaction) where something does refer to one.
+    """
+    listed = list(pks)
+    if not listed:
+        return
+    quote = connection.ops.quote_name
+    start = f"DELETE FROM {quote(model._meta.db_table)} WHERE {quote(_column(model, 'pk'))}"  # noqa: S608 - our own names
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            cursor.execute(f"{start} = ANY(%s::bigint[])", [array_of(listed)])
+        else:
+            cursor.executemany(f"{start} = %s", [(pk,) for pk in listed])
+
+
 def _as_relation(
-    model: type[models.Model], names: tuple[str, ...], rows: Sequence[Sequence[Any]]
+    kinds: Sequence[str], names: Sequence[str], rows: Sequence[Sequence[Any]]
 ) -> tuple[str, list[str | None]]:
-    """Rows as SQL that reads them as the relation `new`, and its parameters: a column is an array, or one value where all
-    are the same. To bind hundreds of values costs more than the statement; the first column is always an array."""
-    quoted = [connection.ops.quote_name(column) for column in _columns(model, names)]
+    """Rows of values of these kinds as SQL that reads them as the relation `new` with columns of these names, and its
+    parameters: a column is an array, or one value where all are the same. To bind hundreds of values costs more than the
+    statement; the first column is always an array."""
     selected, arrays = [], []
     same: list[str | None] = []
     several: list[str | None] = []
-    for place, (name, kind, values) in enumerate(
-        zip(quoted, _types(model, names), zip(*rows, strict=True), strict=True)
-    ):
+    for place, (name, kind, values) in enumerate(zip(names, kinds, zip(*rows, strict=True), strict=True)):
         to_text = to_json if kind == "jsonb" else _text
         if place and values.count(values[0]) == len(values):
             selected.append(f"%s::{kind} AS {name}")
@@ -187,7 +179,7 @@ def _as_relation(
         else:
             selected.append(name)
             arrays.append((name, kind))
-            several.append("{" + ",".join("NULL" if one is None else _element(to_text(one)) for one in values) + "}")
+            several.append(array_of(None if one is None else to_text(one) for one in values))
     unnested = ", ".join(f"%s::{kind}[]" for _name, kind in arrays)
     renamed = ", ".join(name for name, _kind in arrays)
     source = f"(SELECT {', '.join(selected)} FROM unnest({unnested}) AS raw ({renamed})) AS new"  # noqa: S608

@@ -14,8 +14,9 @@ from django.db import DataError, IntegrityError, transaction
 
 from accounts.models import EmailAccount
 from base.addresses import domain_of, normalise_address
-from base.bulk import one_of
+from base.arrays import one_of
 from base.persistence import do_not_wait_for_the_disk
+from base.prepared import IDS, PreparedValues
 from drivers.types import RemoteMessage
 from intake.quarantine import park
 from intake.reports import filter_out, is_no_mail
@@ -30,6 +31,15 @@ from mail.types import ParsedMessage
 
 HEADERS_READ = 64 * 1024  # bytes: larger headers are fetched whole and judged by the scan
 log = structlog.get_logger(__name__)
+_PENDING = PreparedValues(
+    lambda ids: (
+        Copy.objects.select_for_update()
+        .filter(one_of("pk", ids), state=CopyState.PENDING)
+        .order_by()
+        .values_list("pk", "flags")
+    ),
+    IDS,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,9 +203,7 @@ def _still_pending(items: Sequence[Incoming]) -> list[Incoming]:
 
     Flags that the enumeration changed since the copy was claimed are newer than those that came with the content.
     """
-    wanted = [item.copy.id for item in items]
-    rows = Copy.objects.select_for_update().filter(one_of("pk", wanted), state=CopyState.PENDING)
-    pending = dict(rows.values_list("pk", "flags"))
+    pending = dict(_PENDING.fetch([item.copy.id for item in items]))
     return [
         item
         if pending[item.copy.id] == item.copy.flags

@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, OuterRef, QuerySet
 
 from accounts.models import Alias, EmailAccount, User
 from base.addresses import normalise_address
-from base.bulk import one_of
+from base.arrays import one_of
+from base.prepared import IDS, TEXTS, PreparedValues
 from contacts.models import CompanyDomain, ContactAddress
 from contacts.queries import public_mail_domains
 from linking import matching
@@ -26,6 +27,45 @@ from mail.types import StoredMail
 THREAD_CAP = 200  # mails of one thread that are looked at
 Value = TypeVar("Value")
 PARAMETERS = 5000  # values in one IN list
+_MAILS = PreparedValues(
+    lambda ids: (
+        Message.objects.filter(thread__in=Message.objects.filter(one_of("id", ids)).values("thread"))
+        .order_by("received_at", "id")
+        .values_list("id", "thread_id", "is_outgoing", "verdict")
+    ),
+    IDS,
+)
+_ADDRESSES = PreparedValues(
+    lambda ids: (
+        MessageAddress.objects.filter(one_of("message_id", ids), role__in=list(matching.ROLES))
+        .order_by("id")
+        .values_list("message_id", "role", "correspondent__address")
+    ),
+    IDS,
+)
+_LINKS = PreparedValues(
+    lambda ids: (
+        MessageLink.objects.filter(one_of("message_id", ids))
+        .order_by("id")
+        .values_list("message_id", "contact_id", "company_id", "reason", "is_rejected")
+    ),
+    IDS,
+)
+_CONTACTS = PreparedValues(
+    lambda addresses: (
+        ContactAddress.objects.filter(one_of("address", addresses))
+        .order_by()
+        .values_list("address", "contact_id", "contact__company_id")
+    ),
+    TEXTS,
+)
+_COMPANIES = PreparedValues(
+    lambda domains: (
+        CompanyDomain.objects.filter(one_of("domain", domains)).order_by().values_list("domain", "company_id")
+    ),
+    TEXTS,
+)
+_USERS = PreparedValues(lambda: User.objects.exclude(email="").order_by().values_list("email"))
 
 
 @dataclass(slots=True)
@@ -68,10 +108,7 @@ def _facts_of(mail: StoredMail) -> matching.MailFacts:
 def _mails_of_threads(message_ids: Sequence[int]) -> dict[int, list[tuple[int, bool, str]]]:
     wanted = set(message_ids)
     threads: dict[int, list[tuple[int, bool, str]]] = defaultdict(list)
-    rows = Message.objects.filter(thread__in=Message.objects.filter(one_of("id", message_ids)).values("thread"))
-    for message_id, thread, is_outgoing, verdict in rows.order_by("received_at", "id").values_list(
-        "id", "thread_id", "is_outgoing", "verdict"
-    ):
+    for message_id, thread, is_outgoing, verdict in _MAILS.fetch(message_ids):
         threads[thread].append((message_id, is_outgoing, verdict))
     for thread, mails in threads.items():
         if len(mails) > THREAD_CAP:
@@ -84,8 +121,7 @@ def _mails_of_threads(message_ids: Sequence[int]) -> dict[int, list[tuple[int, b
 def _addresses(message_ids: list[int]) -> dict[int, list[tuple[str, str]]]:
     found: dict[int, list[tuple[str, str]]] = defaultdict(list)
     for some in in_slices(message_ids):
-        rows = MessageAddress.objects.filter(one_of("message_id", some), role__in=list(matching.ROLES)).order_by("id")
-        for message_id, role, address in rows.values_list("message_id", "role", "correspondent__address"):
+        for message_id, role, address in _ADDRESSES.fetch(some):
             found[message_id].append((role, address))
     return found
 
@@ -93,10 +129,7 @@ def _addresses(message_ids: list[int]) -> dict[int, list[tuple[str, str]]]:
 def _links(message_ids: list[int]) -> dict[int, list[matching.StoredLink]]:
     found: dict[int, list[matching.StoredLink]] = defaultdict(list)
     for some in in_slices(message_ids):
-        rows = MessageLink.objects.filter(one_of("message_id", some)).order_by("id")
-        for message_id, contact, company, reason, is_rejected in rows.values_list(
-            "message_id", "contact_id", "company_id", "reason", "is_rejected"
-        ):
+        for message_id, contact, company, reason, is_rejected in _LINKS.fetch(some):
             target = matching.Target(contact, company)
             found[message_id].append(matching.StoredLink(message_id, target, reason, is_rejected))
     return found
@@ -108,8 +141,7 @@ def load_known(addresses: Iterable[str]) -> matching.Known:
     contacts: dict[str, int] = {}
     employers: dict[int, int] = {}
     for some in in_slices(seen):
-        rows = ContactAddress.objects.filter(one_of("address", some))
-        for address, contact, company in rows.values_list("address", "contact_id", "contact__company_id"):
+        for address, contact, company in _CONTACTS.fetch(some):
             contacts[address] = contact
             if company is not None:
                 employers[contact] = company
@@ -122,18 +154,25 @@ def company_domains(domains: set[str]) -> dict[str, int]:
     """Return {domain: company} for those of `domains` that belong to a company and are no public mail service."""
     found: dict[str, int] = {}
     for some in in_slices(sorted(domains)):
-        found.update(CompanyDomain.objects.filter(one_of("domain", some)).values_list("domain", "company_id"))
+        found.update(_COMPANIES.fetch(some))
     for domain in public_mail_domains(found) if found else ():
         del found[domain]
     return found
 
 
+def _own_addresses() -> QuerySet[Any, tuple[Any, ...]]:
+    contacts = ContactAddress.objects.filter(address=OuterRef("address_key"))  # nobody hides a customer by an alias
+    aliases = Alias.objects.exclude(Exists(contacts)).order_by().values_list("address_key")
+    return EmailAccount.objects.order_by().values_list("address_key").union(aliases, all=True)
+
+
+_OWN = PreparedValues(_own_addresses)
+
+
 def own_addresses() -> frozenset[str]:
     """Return the addresses of all email accounts (aliases too) and users of the installation, normalised."""
-    contacts = ContactAddress.objects.filter(address=OuterRef("address_key"))  # nobody hides a customer by an alias
-    aliases = Alias.objects.exclude(Exists(contacts)).order_by().values_list("address_key", flat=True)
-    own = set(EmailAccount.objects.order_by().values_list("address_key", flat=True).union(aliases, all=True))
-    own |= {normalise_address(email) for email in User.objects.values_list("email", flat=True) if email}
+    own = {address for (address,) in _OWN.fetch()}
+    own |= {normalise_address(email) for (email,) in _USERS.fetch()}
     own.discard("")
     return frozenset(own)
 

@@ -9,14 +9,16 @@ bytes are counted otherwise, its source may be made anew), also one without a Me
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Any
 
-from django.db.models import Count, Min, Q, QuerySet
+from django.db.models import Count, Min, Q
 
 from accounts.models import EmailAccount
-from base.bulk import one_of
+from base.arrays import one_of
+from base.prepared import ID, IDS, TEXTS, PreparedValues
 from mail import rows
 from mail.hashes import id_hash
 from mail.models import Copy, Folder, Message, MessageContent, Part
@@ -25,6 +27,36 @@ from mail.types import ParsedPart
 
 COMPARED = 100_000  # characters of a text
 ALIKE = 0.8  # of its words
+CANDIDATE = ("pk", "digest", "message_id_hash", "size", "received_at")
+_SAME_HEADERS = PreparedValues(
+    lambda account, digests, hashes: (
+        Message.objects.filter(one_of("digest", digests) | Q(one_of("message_id_hash", hashes)), email_account=account)
+        .order_by()
+        .values_list(*CANDIDATE)
+    ),
+    ID,
+    TEXTS,
+    IDS,
+)
+_PLACES = PreparedValues(
+    lambda ids: (
+        Copy.objects.filter(one_of("message_id", ids))
+        .order_by()
+        .values_list("message_id", "folder_id", "epoch", "missing_since", "folder__gone_at")
+    ),
+    IDS,
+)
+_GONE_FOLDERS = PreparedValues(
+    lambda pk: Folder.objects.filter(email_account=pk, gone_at__isnull=False).order_by().values_list("pk"), ID
+)
+_MISSING = PreparedValues(
+    lambda pk: (
+        Copy.objects.filter(email_account=pk, message__isnull=False, missing_since__isnull=False)
+        .order_by()
+        .values_list("pk")[:1]
+    ),
+    ID,
+)
 Place = tuple[int, int]  # folder, epoch
 Keyed = Callable[[Incoming], object]
 
@@ -128,7 +160,7 @@ def _alone_then(
     moments = {item.copy.received_at for item in items if item.copy.received_at is not None}
     here = Message.objects.filter(email_account=email_account, received_at__in=moments)
     alone = here.order_by().values("received_at").annotate(there=Count("pk"), only=Min("pk")).filter(there=1)
-    found = _with_places(here.filter(pk__in=[one["only"] for one in alone]))
+    found = _with_places(here.filter(pk__in=[one["only"] for one in alone]).values_list(*CANDIDATE))
     by_moment = {one.received_at: one for one in found if one.is_away and one.pk not in taken}
 
     def fitting(item: Incoming) -> list[Candidate]:
@@ -140,10 +172,9 @@ def _alone_then(
 
 def is_something_away(email_account_id: int) -> bool:
     """Whether messages lost their place and may turn up in another: copies missing, or in folders that are gone."""
+    gone = [pk for (pk,) in _GONE_FOLDERS.fetch(email_account_id)]
     copies = Copy.objects.filter(email_account=email_account_id, message__isnull=False)
-    folders = Folder.objects.filter(email_account=email_account_id, gone_at__isnull=False)
-    gone = list(folders.values_list("pk", flat=True))
-    return copies.filter(missing_since__isnull=False).exists() or bool(gone and copies.filter(folder__in=gone).exists())
+    return bool(_MISSING.fetch(email_account_id)) or bool(gone and copies.filter(folder__in=gone).exists())
 
 
 def _second(at: datetime | None) -> datetime | None:
@@ -179,24 +210,23 @@ def _candidates(email_account: EmailAccount, items: Sequence[Incoming]) -> list[
     """Messages that may be the same by what their headers say; those without a Message-ID by their arrival, too."""
     named = [item for item in items if item.parsed.message_id]
     nameless = [item for item in items if not item.parsed.message_id]
-    test = one_of("digest", {item.parsed.digest for item in named})
-    test |= Q(one_of("message_id_hash", {id_hash(item.parsed.message_id) for item in named}))
+    digests, hashes = {item.parsed.digest for item in named}, {id_hash(item.parsed.message_id) for item in named}
+    found = _SAME_HEADERS.fetch(email_account.pk, digests, hashes) if named else []
     if nameless:
-        test |= Q(
+        arrived = Message.objects.filter(
+            email_account=email_account,
             message_id_hash=None,
             digest__in={item.parsed.digest for item in nameless},
             received_at__in={item.copy.received_at for item in nameless if item.copy.received_at},
         )
-    return _with_places(Message.objects.filter(test, email_account=email_account))
+        found += arrived.values_list(*CANDIDATE)
+    return _with_places(found)
 
 
-def _with_places(messages: QuerySet[Message]) -> list[Candidate]:
-    fields = ("pk", "digest", "message_id_hash", "size", "received_at")
-    found = {row[0]: Candidate(*row) for row in messages.values_list(*fields)}
-    copies = Copy.objects.filter(one_of("message_id", found)) if found else Copy.objects.none()
-    for message_id, folder_id, epoch, missing, gone in copies.values_list(
-        "message_id", "folder_id", "epoch", "missing_since", "folder__gone_at"
-    ):
+def _with_places(rows: Iterable[tuple[Any, ...]]) -> list[Candidate]:
+    """Candidates of these rows (CANDIDATE)."""
+    found = {row[0]: Candidate(*row) for row in rows}
+    for message_id, folder_id, epoch, missing, gone in _PLACES.fetch(found) if found else ():
         found[message_id].places.add((folder_id, epoch))
         if missing is None and gone is None:
             found[message_id].is_away = False

@@ -103,7 +103,9 @@ class Thread(models.Model):
 class ThreadReference(models.Model):
     """A Message-ID (hashed) that belongs to a thread: of a message in it or named in its References."""
 
-    email_account = models.ForeignKey(EmailAccount, on_delete=models.CASCADE, db_index=False, related_name="+")
+    email_account = models.ForeignKey(
+        EmailAccount, on_delete=models.CASCADE, db_index=False, db_constraint=False, related_name="+"
+    )  # its thread's
     id_hash = models.BigIntegerField()
     thread = models.ForeignKey(Thread, on_delete=models.CASCADE, related_name="references")
 
@@ -117,7 +119,9 @@ class ThreadReference(models.Model):
 class Message(models.Model):
     """Content in one mailbox: what lists show. The body stands in MessageContent."""
 
-    email_account = models.ForeignKey(EmailAccount, on_delete=models.CASCADE, db_index=False, related_name="messages")
+    email_account = models.ForeignKey(
+        EmailAccount, on_delete=models.CASCADE, db_index=False, db_constraint=False, related_name="messages"
+    )  # its thread's
     thread = models.ForeignKey(Thread, on_delete=models.PROTECT, db_index=False, related_name="messages")
     message_id = models.CharField(max_length=1000, blank=True)  # as written, without <>; never identity
     message_id_hash = models.BigIntegerField(null=True)
@@ -244,7 +248,9 @@ class CopyState(models.TextChoices):
 class Copy(models.Model):
     """The ledger: one row per message per folder on the server."""
 
-    email_account = models.ForeignKey(EmailAccount, on_delete=models.CASCADE, related_name="+")
+    email_account = models.ForeignKey(
+        EmailAccount, on_delete=models.CASCADE, db_constraint=False, related_name="+"
+    )  # its folder's
     folder = models.ForeignKey(Folder, on_delete=models.CASCADE, db_index=False, related_name="copies")
     epoch = models.BigIntegerField(default=0)
     remote_key = models.CharField(max_length=600)

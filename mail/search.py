@@ -18,7 +18,7 @@ from django.db.models.expressions import RawSQL
 from django.utils import timezone
 
 from accounts.models import EmailAccount
-from base.bulk import one_of
+from base.arrays import one_of
 from base.persistence import do_not_wait_for_the_disk
 from mail.models import Copy, CopyState, Folder, Message, MessageContent, Part
 from mail.search_document import ATTACHMENT, Searchable, bare_document, document

@@ -14,13 +14,29 @@ from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
 from accounts.models import EmailAccount
-from base.bulk import insert_rows, one_of, reserve_ids, update_rows
+from base.arrays import one_of
+from base.bulk import insert_rows, reserve_ids, update_rows
+from base.prepared import ID, TEXTS, Prepared, PreparedValues
 from mail import rows, threads
 from mail.adoption import adopt, follow_parts
 from mail.models import Copy, CopyState, Correspondent, Message, MessageAddress, MessageContent, Part, Thread
 from mail.rows import Incoming, Place
 from mail.threads import ThreadClue, refresh
 from mail.types import StoredMail
+
+_LOCKED = Prepared(lambda pk: EmailAccount.objects.select_for_update(no_key=True).filter(pk=pk))
+_UNLOCKED = PreparedValues(
+    lambda pk: (
+        EmailAccount.objects.select_for_update(no_key=True, skip_locked=True).filter(pk=pk).order_by().values_list("pk")
+    ),
+    ID,
+)
+_CORRESPONDENTS = PreparedValues(
+    lambda addresses: (
+        Correspondent.objects.filter(one_of("address", addresses)).order_by().values_list("address", "pk")
+    ),
+    TEXTS,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +58,14 @@ class _New:
 
 
 def lock_mailbox(email_account_id: int) -> EmailAccount:
-    """Row lock that serialises writers of one mailbox (no-op on SQLite, whose transactions are IMMEDIATE).
+    """Row lock that serialises writers of one mailbox (no-op on SQLite, whose transactions are IMMEDIATE); inside a
+    transaction. Raises EmailAccount.DoesNotExist.
 
     Rows that only refer to the mailbox (foreign keys) are not held up by it.
     """
-    return EmailAccount.objects.select_for_update(no_key=True).get(pk=email_account_id)
+    for account in _LOCKED.fetch(email_account_id):
+        return account
+    raise EmailAccount.DoesNotExist
 
 
 @transaction.atomic
@@ -54,8 +73,7 @@ def is_locked(email_account_id: int) -> bool:
     """Whether somebody writes into this mailbox just now; never on SQLite."""
     if not connection.features.has_select_for_update_skip_locked:
         return False
-    rows = EmailAccount.objects.select_for_update(no_key=True, skip_locked=True).filter(pk=email_account_id)
-    return not rows.values_list("pk", flat=True)
+    return not _UNLOCKED.fetch(email_account_id)
 
 
 def store_slice(email_account: EmailAccount, items: Sequence[Incoming], *, own_addresses: frozenset[str]) -> Stored:
@@ -136,7 +154,7 @@ def _new_messages(email_account: EmailAccount, items: Sequence[Incoming], own: f
 def correspondents(addresses: set[str]) -> dict[str, int]:
     """Ids of these (normalised) addresses, made where they are new. Sorted, so that two workers never deadlock."""
     wanted = sorted(addresses)
-    ids = dict(Correspondent.objects.filter(one_of("address", wanted)).values_list("address", "pk"))
+    ids = dict(_CORRESPONDENTS.fetch(wanted))
     missing = [address for address in wanted if address not in ids]
     if missing:
         Correspondent.objects.bulk_create(

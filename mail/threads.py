@@ -12,13 +12,33 @@ from dataclasses import dataclass
 from itertools import groupby
 from operator import attrgetter
 
-from base.bulk import insert_rows, one_of, reserve_ids, update_rows
+from base.arrays import one_of
+from base.bulk import delete_rows, insert_rows, reserve_ids, update_rows
+from base.prepared import ID, IDS, PreparedValues
 from mail.hashes import id_hash
 from mail.models import Message, Thread, ThreadReference
 from mail.thread_rows import SHOWN, Shown, thread_row
 
 REFERENCES_FOLLOWED = 30  # the first and the last ones; a longer chain is hostile or useless
 COUNTS = ("message_count", "unread_count", "open_count", "sent_count", "draft_count")
+
+_KNOWN = PreparedValues(
+    lambda account, hashes: (
+        ThreadReference.objects.filter(one_of("id_hash", hashes), email_account=account)
+        .order_by()
+        .values_list("id_hash", "thread_id")
+    ),
+    ID,
+    IDS,
+)
+_SHOWN = PreparedValues(
+    lambda threads: (
+        Message.objects.filter(one_of("thread_id", threads), trashed_at__isnull=True)
+        .order_by("thread", "received_at", "pk")
+        .values_list(*Shown._fields)
+    ),
+    IDS,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +87,7 @@ def assign(email_account_id: int, clues: Sequence[ThreadClue]) -> Assigned:
     """Where each clue belongs; joins threads and records their Message-IDs."""
     hashes = [clue.hashes() for clue in clues]
     every = {value for some in hashes for value in some}
-    known = dict(
-        ThreadReference.objects.filter(one_of("id_hash", every), email_account_id=email_account_id).values_list(
-            "id_hash", "thread_id"
-        )
-    )
+    known = dict(_KNOWN.fetch(email_account_id, every))
     groups = _Groups()
     for number, some in enumerate(hashes):
         for value in some:
@@ -112,17 +128,15 @@ def _joined(groups: _Groups, existing: set[int]) -> dict[object, int]:
     found: dict[object, list[int]] = {}
     for thread_id in sorted(existing):
         found.setdefault(groups.root(("thread", thread_id)), []).append(thread_id)
-    for kept, *others in found.values():
-        if others:
-            _join(kept, others)
+    _join([(kept, other) for kept, *others in found.values() for other in others])
     return {root: ids[0] for root, ids in found.items()}
 
 
-def _join(kept: int, others: Iterable[int]) -> None:
-    others = list(others)
-    Message.objects.filter(thread_id__in=others).update(thread_id=kept)
-    ThreadReference.objects.filter(thread_id__in=others).update(thread_id=kept)
-    Thread.objects.filter(pk__in=others).delete()
+def _join(pairs: Sequence[tuple[int, int]]) -> None:
+    """Of each pair (kept, other) the other thread goes, and all that is in it is the kept one's."""
+    update_rows(Message, ("thread",), pairs, by="thread")
+    update_rows(ThreadReference, ("thread",), pairs, by="thread")
+    delete_rows(Thread, (other for _kept, other in pairs))
 
 
 def refresh(thread_ids: Iterable[int]) -> None:
@@ -131,8 +145,7 @@ def refresh(thread_ids: Iterable[int]) -> None:
     ids = sorted(set(thread_ids))
     if not ids:
         return
-    shown = Message.objects.filter(thread_id__in=ids, trashed_at__isnull=True).order_by("thread", "received_at", "pk")
-    messages = map(Shown._make, shown.values_list(*Shown._fields))
+    messages = map(Shown._make, _SHOWN.fetch(ids))
     rows = {thread: thread_row(list(some)) for thread, some in groupby(messages, key=attrgetter("thread"))}
     update_rows(Thread, SHOWN, ((*row, thread) for thread, row in rows.items()))
     if empty := [thread for thread in ids if thread not in rows]:

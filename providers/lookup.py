@@ -13,6 +13,8 @@ from django.contrib.auth.base_user import AbstractBaseUser
 from django.utils.translation import gettext as _
 
 from base.addresses import domain_of, normalise_domain
+from base.arrays import one_of
+from base.prepared import TEXTS, PreparedValues
 from providers.catalogue import public_domains
 from providers.discovery.mx import MxRecord, Resolver, find_mx
 from providers.models import (
@@ -23,6 +25,15 @@ from providers.models import (
     Provider,
     ProviderDomain,
     ProviderKind,
+)
+
+_DOMAINS = PreparedValues(
+    lambda domains: (
+        ProviderDomain.objects.filter(one_of("domain", domains))
+        .order_by()
+        .values_list("domain", "source", "is_removed", "provider__kind", "provider__mx_suffixes")
+    ),
+    TEXTS,
 )
 
 
@@ -144,13 +155,12 @@ def public_among(domains: Iterable[str]) -> set[str]:
     found = {normal for normal in given.values() if normal in bundled}
     rest = {normal for normal in given.values() if normal} - found
     if rest:
-        rows = ProviderDomain.objects.filter(domain__in=rest).select_related("provider")
-        found |= {row.domain for row in rows if _is_public(row)}
+        found |= {domain for domain, *row in _DOMAINS.fetch(rest) if _is_public(*row)}
     return {domain for domain, normal in given.items() if normal in found}
 
 
-def _is_public(row: ProviderDomain) -> bool:
-    if row.source == DomainSource.CATALOGUE:
+def _is_public(source: str, is_removed: bool, kind: str, mx_suffixes: list[str]) -> bool:
+    if source == DomainSource.CATALOGUE:
         return True
     # Fastmail and the like are public services that also host their customers' own domains: those stay companies.
-    return not row.is_removed and row.provider.kind == ProviderKind.CONSUMER and not row.provider.mx_suffixes
+    return not is_removed and kind == ProviderKind.CONSUMER and not mx_suffixes

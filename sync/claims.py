@@ -13,7 +13,7 @@ from django.db import connection, transaction
 from django.db.models import F, Q
 from django.db.models.functions import Now
 
-from base.bulk import one_of
+from base.arrays import one_of
 from base.persistence import do_not_wait_for_the_disk
 from base.process import is_dead
 from mail.models import Copy, CopyState
@@ -74,6 +74,8 @@ def give_back(holder: str) -> None:
 
 def not_brought(copies: Sequence[Copy], reason: str) -> None:
     """The server did not bring these: perhaps gone (sync.absences looks), after three tries failed."""
+    if not copies:
+        return
     ids = [copy.pk for copy in copies]
     Copy.objects.filter(pk__in=ids).update(
         attempts=F("attempts") + 1, claimed_by="", claimed_until=None, missing_since=Now()

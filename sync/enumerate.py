@@ -13,7 +13,8 @@ from django.db import transaction
 from django.utils import timezone
 
 from accounts.models import EmailAccount
-from base.bulk import insert_rows, one_of
+from base.arrays import one_of
+from base.bulk import insert_rows
 from base.persistence import do_not_wait_for_the_disk
 from drivers.base import MailboxDriver
 from drivers.errors import CursorInvalid

@@ -7,22 +7,30 @@ taken before bytes are asked for, so it is kept whatever happens after.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 from django.db import transaction
 from django.db.models import Q, Sum
 from django.utils import timezone
 
 from accounts.models import EmailAccount
+from base.prepared import ID, Prepared, PreparedValues
 from mail.models import Copy, CopyState
 from sync.models import Attachments, Pace
 
 MEGABYTE = 1024 * 1024
 PAUSE_BETWEEN = timedelta(minutes=5)  # a download that rested so long is measured anew
 MEASURED_FOR = timedelta(seconds=10)  # before there is an estimate
-_ASKED = (
-    "answered_at", "created_at", "pace__history_paused_at", "pace__daily_megabytes", "pace__spent_on", "pace__spent_bytes",
+_ASKED = PreparedValues(
+    lambda pk: EmailAccount.objects.filter(pk=pk)
+    .order_by()
+    .values_list(
+        "answered_at", "created_at", "pace__history_paused_at", "pace__daily_megabytes", "pace__spent_on",
+        "pace__spent_bytes",
+    ),
+    ID,
 )  # fmt: skip
+_TO_SPEND = Prepared(lambda pk: Pace.objects.select_for_update().filter(pk=pk))
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,23 +53,22 @@ class Allowance:
 
 
 def allowance(email_account_id: int) -> Allowance:
-    """What may be fetched of this mailbox now."""
-    account = EmailAccount.objects.select_related("pace").only(*_ASKED).get(pk=email_account_id)
-    since = account.answered_at or account.created_at
-    pace: Pace | None = getattr(account, "pace", None)
-    if pace is None:
-        return Allowance(since)
-    if pace.history_paused_at is not None:
-        return Allowance(since, 0)
-    return Allowance(since, left_today(pace))
+    """What may be fetched of this mailbox now. Raises EmailAccount.DoesNotExist."""
+    for answered_at, created_at, paused_at, megabytes, spent_on, spent_bytes in _ASKED.fetch(email_account_id):
+        left = 0 if paused_at is not None else _left(megabytes, spent_on, spent_bytes)
+        return Allowance(answered_at or created_at, left)
+    raise EmailAccount.DoesNotExist
 
 
 def left_today(pace: Pace) -> int | None:
     """Bytes left of today's budget; None without one."""
-    if pace.daily_megabytes is None:
+    return _left(pace.daily_megabytes, pace.spent_on, pace.spent_bytes)
+
+
+def _left(megabytes: int | None, spent_on: date | None, spent_bytes: int) -> int | None:
+    if megabytes is None:
         return None
-    spent = pace.spent_bytes if pace.spent_on == timezone.now().date() else 0
-    return max(0, pace.daily_megabytes * MEGABYTE - spent)
+    return max(0, megabytes * MEGABYTE - (spent_bytes if spent_on == timezone.now().date() else 0))
 
 
 def within(copies: list[Copy], allowed: Allowance) -> list[Copy]:
@@ -82,7 +89,8 @@ def within(copies: list[Copy], allowed: Allowance) -> list[Copy]:
 def spend(email_account_id: int, count: int) -> None:
     """Write down that `count` bytes of the past are being fetched, in the caller's transaction."""
     now = timezone.now()
-    pace, _is_new = Pace.objects.select_for_update().get_or_create(email_account_id=email_account_id)
+    found = _TO_SPEND.fetch(email_account_id)
+    pace = found[0] if found else Pace.objects.select_for_update().get_or_create(email_account_id=email_account_id)[0]
     if pace.spent_on != now.date():
         pace.spent_on, pace.spent_bytes = now.date(), 0
     if pace.last_at is None or not pace.last_at <= now <= pace.last_at + PAUSE_BETWEEN:

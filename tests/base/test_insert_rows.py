@@ -9,8 +9,9 @@ from django.db import DataError, IntegrityError, connection, transaction
 from django.utils import timezone
 
 from accounts.models import EmailAccount, User
-from base.bulk import insert_rows, reserve_ids, update_rows
+from base.bulk import delete_rows, insert_rows, reserve_ids, update_rows
 from mail.models import Correspondent, Folder, Thread, ThreadReference
+from tests.factories import MessageFactory
 
 pytestmark = pytest.mark.django_db
 COLUMNS = ("address", "domain")
@@ -105,3 +106,26 @@ def test_rows_are_updated_each_with_its_own_values_and_nothing_where_there_is_no
     names = ("on_server_at", "on_server", "path", "last_error", "unmended", "is_followed")
     update_rows(Folder, names, [(*row, folder.pk) for row, folder in zip(rows, folders, strict=True)])
     assert list(Folder.objects.order_by("pk").values_list(*names)) == rows
+
+
+def test_rows_can_be_found_by_another_column_even_by_the_one_that_changes() -> None:
+    insert_rows(Correspondent, COLUMNS, [("a", "x"), ("b", "x"), ("c", "y"), ("d", "z")])
+    update_rows(Correspondent, ("domain",), [("w", "x"), ("w", "y")], by="domain")
+    update_rows(Correspondent, ("domain",), [('q"\\', "z")], by="domain")
+    found = dict(Correspondent.objects.values_list("address", "domain"))
+    assert found == {"a": "w", "b": "w", "c": "w", "d": 'q"\\'}
+
+
+def test_only_the_named_rows_are_deleted() -> None:
+    insert_rows(Correspondent, COLUMNS, [(letter, "x") for letter in "abcd"])
+    delete_rows(Correspondent, Correspondent.objects.filter(address__in="bd").values_list("pk", flat=True))
+    delete_rows(Correspondent, [])
+    assert addresses() == ["a", "c"]
+
+
+def test_a_row_that_something_refers_to_is_not_deleted() -> None:
+    message = MessageFactory()
+    with pytest.raises(IntegrityError), transaction.atomic():
+        delete_rows(Thread, [message.thread_id])
+        connection.check_constraints()
+    assert Thread.objects.filter(pk=message.thread_id).exists()

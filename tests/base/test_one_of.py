@@ -2,7 +2,7 @@
 
 import pytest
 
-from base.bulk import FEW, one_of
+from base.arrays import FEW, one_of
 from mail.models import Correspondent
 
 pytestmark = pytest.mark.django_db
