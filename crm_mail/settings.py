@@ -272,7 +272,7 @@ CONTENT_SECURITY_POLICY = {
 X_FRAME_OPTIONS = "DENY"
 
 # Mail
-MAIL_WHOLE_BELOW = 256 * 1024  # bytes: messages up to here are fetched whole, above without attachments
+MAIL_WHOLE_BELOW = 0  # bytes: larger messages come without attachments; 0: above what costs less by each protocol
 MAIL_PART_CACHE_BYTES = 2 * 1024**3  # attachments kept after they were opened
 MAIL_TIMEOUT = 30.0  # seconds for each network step
 MAIL_CONNECTIONS_PER_ACCOUNT = 4

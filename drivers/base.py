@@ -52,6 +52,7 @@ class MailboxDriver(Connection):
     """Reads and changes one mailbox."""
 
     capabilities: Capabilities
+    whole_below = 256 * 1024  # bytes: of a larger message its texts alone cost less than all of it (measured)
     is_reused = False  # opened for an earlier run: the first round trip may show that the line has died meanwhile
     listed_at: float | None = None  # time.monotonic() when the folders were last listed over this connection
 

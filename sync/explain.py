@@ -25,7 +25,6 @@ from mail.thread_keys import normalise_message_id
 from sync.pipeline import describe_mailbox
 
 MOST = 20  # findings shown
-WHOLE_BELOW = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +95,7 @@ def import_anyway(email_account: EmailAccount, folder: Folder, remote_key: str) 
     """Take one message in, whatever period and folders say. None when it cannot be read. Raises MessageGone, drivers.errors."""
     with mailbox(email_account, purpose="click") as driver:
         epoch = driver.epoch(folder.remote_id)
-        remote = next(iter(driver.fetch_messages(folder.remote_id, [remote_key], whole_below=WHOLE_BELOW)), None)
+        remote = next(iter(driver.fetch_messages(folder.remote_id, [remote_key], whole_below=driver.whole_below)), None)
         if remote is None:
             raise MessageGone("this email is no longer on the server")
         since = email_account.since

@@ -89,7 +89,7 @@ def _take(driver: MailboxDriver, gathered: Gathered, folder: Folder, current: di
     remote = driver.fetch_messages(
         folder.remote_id,
         list(current),
-        whole_below=settings.MAIL_WHOLE_BELOW,
+        whole_below=settings.MAIL_WHOLE_BELOW or driver.whole_below,
         known={key: _enumerated(copy) for key, copy in current.items() if copy.size is not None},
     )
     for batch in _batches(remote):

@@ -37,6 +37,8 @@ from drivers.types import (
 class ImapDriver(MailboxDriver):
     """A mailbox reached by IMAP. Not opened by the constructor."""
 
+    whole_below = 96 * 1024
+
     def __init__(self, server: ServerAddress, login: Login) -> None:
         self._server = server
         self._login = login

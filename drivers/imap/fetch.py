@@ -22,7 +22,8 @@ from drivers.types import RemoteCopy, RemoteMessage
 BATCH_BYTES = 6_000_000  # of content asked for by one command
 BATCH_MESSAGES = 200
 OUTLINED = 100  # big messages outlined ahead
-BATCH_COMMANDS = 10  # for big messages, whose texts are asked for one by one
+BATCH_COMMANDS = 10  # for big messages: those whose texts lie at the same places are asked for together
+WHOLE = b"(UID BODY.PEEK[])"
 GROUP = 1_000  # keys whose sizes are asked for at once
 SET_LENGTH = 6_000  # bytes of a sequence set: Exchange refuses command lines above 8 kB
 EXTRA_LITERAL = 2_000_000  # RFC822.SIZE is not exact on every server
@@ -118,23 +119,25 @@ def _pieces(copies: Sequence[RemoteCopy], whole_below: int) -> Iterator[tuple[Se
 
 
 def _batches(copies: Sequence[RemoteCopy], outlines: Mapping[int, Outline], alone: Set[int]) -> Iterator[_Batch]:
-    """Bounded by messages, by bytes and by commands (each outlined message needs one of its own)."""
+    """Bounded by messages, by bytes and by commands."""
     gathered: list[RemoteCopy] = []
-    size = commands = 0
+    size = 0
+    commands: set[bytes] = set()
     for copy in copies:
         outlined = outlines.get(copy.uid or 0)
         weight = outlined.size if outlined is not None else copy.size or 0
         is_alone = copy.uid in alone
-        is_full = size + weight > BATCH_BYTES or len(gathered) >= BATCH_MESSAGES or commands >= BATCH_COMMANDS
+        is_full = size + weight > BATCH_BYTES or len(gathered) >= BATCH_MESSAGES or len(commands) >= BATCH_COMMANDS
         if gathered and (is_alone or is_full):
             yield _Batch(tuple(gathered))
-            gathered, size, commands = [], 0, 0
+            gathered, size, commands = [], 0, set()
         if is_alone:
             yield _Batch((copy,), is_alone=True)
             continue
         gathered.append(copy)
         size += weight
-        commands += outlined is not None
+        if outlined is not None:
+            commands.add(outlined.items)
     if gathered:
         yield _Batch(tuple(gathered))
 
@@ -170,20 +173,22 @@ class _Download:
             yield from self._deliver(batch, pending)
 
     def _ask(self, copies: Sequence[RemoteCopy]) -> list[Answer]:
-        """One command for all that come whole, one for the texts of each outlined message."""
-        whole = [copy.uid or 0 for copy in copies if copy.uid not in self._outlines]
-        asked = []
-        if whole:
-            uid_set = next(uid_sets(whole, longest=1 << 20))[0]
-            asked.append(self._submit(uid_set, b"(UID BODY.PEEK[])", self._cap))
+        """One command for all that come whole, one for all outlined messages whose texts lie at the same places."""
+        together: dict[bytes, list[int]] = {}
         for copy in copies:
             outlined = self._outlines.get(copy.uid or 0)
-            if outlined is not None and outlined.wanted:
-                asked.append(self._submit(b"%d" % (copy.uid or 0), outlined.items, MAX_TEXTS * 2))
-        return asked
-
-    def _submit(self, uid_set: bytes, items: bytes, literal_cap: int) -> Answer:
-        return self._connection.submit(b"UID", b"FETCH", uid_set, items, literal_cap=literal_cap)
+            if items := WHOLE if outlined is None else outlined.items:
+                together.setdefault(items, []).append(copy.uid or 0)
+        return [
+            self._connection.submit(
+                b"UID",
+                b"FETCH",
+                next(uid_sets(uids, longest=1 << 20))[0],
+                items,
+                literal_cap=self._cap if items == WHOLE else MAX_TEXTS * 2,
+            )
+            for items, uids in together.items()
+        ]
 
     def _deliver(self, batch: _Batch, pending: Sequence[Answer]) -> Iterator[RemoteMessage]:
         try:

@@ -68,19 +68,8 @@ class Outline:
     root: Part
     wanted: tuple[Part, ...]
     left_out: tuple[Part, ...]
-
-    @property
-    def size(self) -> int:
-        """Bytes that it will bring at most."""
-        return len(self.header) + sum(min(part.size, MAX_TEXT_PART) for part in self.wanted)
-
-    @property
-    def items(self) -> bytes:
-        """What to fetch of the message, "" when the header is all."""
-        if not self.wanted:
-            return b""
-        sections = (b"BODY.PEEK[%s]<0.%d>" % (part.section.encode(), MAX_TEXT_PART) for part in self.wanted)
-        return b"(UID " + b" ".join(sections) + b")"
+    items: bytes  # what to fetch of the message, "" when the header is all; the same for messages of the same tree
+    size: int  # bytes that it will bring at most
 
     def is_answered(self, found: Items) -> bool:
         """Whether each text came, an empty one included."""
@@ -133,7 +122,9 @@ def outline(header: bytes, root: Part) -> Outline:
             planned += size
         else:
             left_out.append(part)
-    return Outline(header, root, tuple(wanted), tuple(left_out))
+    sections = [b"BODY.PEEK[%s]<0.%d>" % (part.section.encode(), MAX_TEXT_PART) for part in wanted]
+    items = b"(UID " + b" ".join(sections) + b")" if wanted else b""
+    return Outline(header, root, tuple(wanted), tuple(left_out), items, len(header) + planned)
 
 
 def fetch_without_attachments(connection: ImapConnection, copy: RemoteCopy) -> RemoteMessage | None:

@@ -10,6 +10,7 @@ import re
 import secrets
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import count
 
 from drivers.errors import ProtocolError
 from drivers.imap.syntax import Token
@@ -166,20 +167,23 @@ def put_together(header: bytes, root: Part, bodies: Mapping[str, bytes]) -> byte
     """A valid message out of the message's header and the encoded bodies we have (by section); others stay empty."""
     if not root.is_multipart:
         return _ended(header) + bodies.get(root.section, b"")
-    boundary = _boundary()
+    boundaries = _boundaries()
+    boundary = next(boundaries)
     kept = _without(header, _BODY_HEADERS).rstrip(b"\r\n")
     out = [kept, b"\r\n" if kept else b"", _part_header(root, boundary), b"\r\n"]
-    _write_children(root, boundary, bodies, out)
+    _write_children(root, boundary, bodies, out, boundaries)
     return b"".join(out)
 
 
-def _write_children(part: Part, boundary: str, bodies: Mapping[str, bytes], out: list[bytes]) -> None:
+def _write_children(
+    part: Part, boundary: str, bodies: Mapping[str, bytes], out: list[bytes], boundaries: Iterator[str]
+) -> None:
     mark = boundary.encode("ascii")
     for child in part.children:
-        inner = _boundary() if child.is_multipart else ""
+        inner = next(boundaries) if child.is_multipart else ""
         out += [b"--", mark, b"\r\n", _part_header(child, inner), b"\r\n"]
         if child.is_multipart:
-            _write_children(child, inner, bodies, out)
+            _write_children(child, inner, bodies, out, boundaries)
         else:
             out.append(bodies.get(child.section, b""))
         out.append(b"\r\n")
@@ -220,8 +224,10 @@ def _one_line(value: str) -> str:
     return re.sub(r"[\x00-\x1f\x7f]+", " ", value)[:1000]
 
 
-def _boundary() -> str:
-    return "=_kept_" + secrets.token_hex(12)
+def _boundaries() -> Iterator[str]:
+    """Boundaries of one message that nobody could have written into it, none being the beginning of another."""
+    kept = f"=_kept_{secrets.token_hex(12)}"
+    return (f"{kept}_{number}_" for number in count())
 
 
 def _ended(header: bytes) -> bytes:

@@ -30,7 +30,19 @@ def test_outlines_of_many_messages_are_asked_for_together(poor_server):
         poor_server.add_message("INBOX", mail_with_attachment())
     poor_server.log.clear()
     assert len(fetch(poor_server, [str(number) for number in range(1, 31)])) == 30
-    assert poor_server.log.count("UID FETCH") == 1 + 2 + 30  # sizes, outlines by twenty, texts
+    assert poor_server.log.count("UID FETCH") == 1 + 2 + 1  # sizes, outlines by twenty, texts
+
+
+def test_texts_that_lie_at_different_places_are_not_mixed_up(poor_server):
+    plain = b"Subject: alone\r\nContent-Type: text/plain\r\n\r\nAlone.\r\n" + b"x" * 70 * BIG
+    raws = [mail_with_attachment(), plain, mail(3), plain.replace(b"Alone", b"Other"), mail_with_attachment()]
+    for raw in raws:
+        poor_server.add_message("INBOX", raw)
+    poor_server.log.clear()
+    found = fetch(poor_server, ["1", "2", "3", "4", "5"])
+    assert poor_server.log.count("UID FETCH") == 1 + 1 + 3  # sizes, outlines, what is whole, texts at two places
+    assert [b"Die Pl" in one.raw for one in found] == [True, False, False, False, True]
+    assert [one.raw for one in found[1:4]] == raws[1:4]
 
 
 def test_where_outlines_are_refused_each_message_is_asked_for_alone():
@@ -99,5 +111,16 @@ def test_only_so_many_big_messages_are_outlined_ahead(poor_server, monkeypatch):
     keys = [str(number) for number in range(30, 0, -1)]
     assert [one.copy.key for one in fetch(poor_server, keys)] == keys
     outlined = 5  # of twenty big ones, four at a time
-    whole = poor_server.log.count("UID FETCH") - 1 - outlined - 20
-    assert 0 < whole <= 10
+    assert poor_server.log.count("UID FETCH") == 1 + 3 * outlined  # sizes; outlines, texts, whole
+
+
+def test_no_more_places_of_texts_are_asked_for_at_once_than_commands_are_allowed(poor_server, monkeypatch):
+    monkeypatch.setattr("drivers.imap.fetch.BATCH_COMMANDS", 1)
+    plain = b"Subject: %d\r\n\r\n" + b"x" * 2 * BIG
+    raws = [mail_with_attachment() if number % 2 else plain % number for number in range(6)]
+    for raw in raws:
+        poor_server.add_message("INBOX", raw)
+    poor_server.log.clear()
+    found = fetch(poor_server, [str(number) for number in range(1, 7)])
+    assert poor_server.log.count("UID FETCH") == 1 + 1 + 6  # sizes, outlines, one place after the other
+    assert [one.raw for one in found[::2]] == raws[::2] and all(b"Die Pl" in one.raw for one in found[1::2])
