@@ -16,7 +16,7 @@ from mail.store import is_locked
 ENOUGH_COUNT = 600  # messages that are worth a transaction
 ENOUGH_BYTES = 16 * 1024 * 1024
 ENOUGH_SECONDS = 1.0  # a slow server: what came is shown meanwhile
-MOST = 2  # times what is enough are stored by one transaction, within MOST_BYTES
+MOST = 2  # times ENOUGH_COUNT are stored by one transaction, within MOST_BYTES; nobody waits for the lock before
 MOST_BYTES = 32 * 1024 * 1024
 
 
@@ -58,7 +58,7 @@ class Gathered:
             self._note_progress()
 
     def _is_full(self) -> bool:
-        return len(self._parsed.raws) >= MOST * self.enough or self._bytes >= MOST_BYTES
+        return len(self._parsed.raws) >= MOST * ENOUGH_COUNT or self._bytes >= MOST_BYTES
 
     def _is_enough(self) -> bool:
         is_late = time.monotonic() - self._begun > ENOUGH_SECONDS

@@ -8,12 +8,17 @@ from contextlib import contextmanager
 
 import pytest
 from django.db import connection, transaction
+from django.utils import timezone
 
 from drivers.errors import ServerUnreachable
 from drivers.fake.driver import FakeDriver
+from drivers.types import RemoteCopy, RemoteMessage
+from intake.take_in import Fetched
 from mail.models import Copy, CopyState, Message
 from mail.store import is_locked, lock_mailbox
 from sync import fetch, gathering
+from sync.gathering import Gathered
+from sync.pipeline import describe_mailbox
 from tests.sync.conftest import World
 
 
@@ -93,6 +98,29 @@ def test_while_another_worker_writes_more_is_fetched_and_then_all_is_stored_at_o
     assert world.sync() is True
     assert seen == [0] * 4
     assert len(world.subjects()) == 4 and world.ledger().unaccounted == 0
+
+
+@pytest.mark.postgres
+@pytest.mark.django_db(transaction=True)
+def test_near_the_end_where_little_is_enough_nobody_waits_for_the_lock_either(world: World) -> None:
+    world.deliver(1)
+    world.sync()
+    folder = Copy.objects.get().folder
+    keys = [str(number) for number in range(100, 105)]
+    copies = [
+        Copy.objects.create(email_account=world.account, folder=folder, epoch=folder.epoch, remote_key=key)
+        for key in keys
+    ]
+    gathered = Gathered(describe_mailbox(world.account))
+    gathered.enough = 1
+    with another_writes(world.account.pk):
+        for copy in copies:
+            remote = RemoteCopy(copy.remote_key, int(copy.remote_key), timezone.now(), 30, frozenset())
+            raw = f"Message-ID: <{copy.remote_key}@a.example>\r\n\r\nText".encode()
+            gathered.add([Fetched(copy, RemoteMessage(remote, raw))])
+        assert Message.objects.count() == 1
+    gathered.store()
+    assert Message.objects.count() == 6 and not Copy.objects.filter(state=CopyState.PENDING).exists()
 
 
 @pytest.mark.postgres
