@@ -43,7 +43,8 @@ from sync.renames import refresh_folders
 log = structlog.get_logger(__name__)
 HELP_ABOVE = 1500  # pending copies, above which another worker is asked to fetch too
 MANY = 4 * SLICE  # pending copies, below which a slice is a share of them: nobody is left with the last thousand
-LAST = 100  # copies claimed at least
+LAST = 50  # copies claimed at least
+SHARES = 6  # slices that what is free is worth, so that the workers end together
 PATIENCE = 0.3  # seconds a helper waits for the next page of the enumeration, looking each LOOKS
 LOOKS = 0.025
 FIRST = 50  # messages readable before anything else is done
@@ -174,7 +175,7 @@ class Run:
         gathered = self._gather()
         try:
             while not self.is_over():
-                share = max(LAST, self._call_if_many() // 4)
+                share = max(LAST, self._call_if_many() // SHARES)
                 gathered.enough = min(ENOUGH_COUNT, share)
                 if not self._fetch(driver, gathered, min(SLICE, share)):
                     return True
