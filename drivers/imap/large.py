@@ -98,10 +98,10 @@ def fetch_outlines(connection: ImapConnection, uids: Sequence[int]) -> dict[int,
         items = b"(UID BODY.PEEK[HEADER]<0.%d> BODYSTRUCTURE)" % OUTLINE_HEADER
         answer = connection.run(b"UID", b"FETCH", uid_set, items, literal_cap=MAX_HEADER * 4)
         for parts in answer.lines(b"FETCH"):
-            read = read_items(parts)
-            structure, header = read.get(b"BODYSTRUCTURE"), read.get(b"BODY[HEADER]")
-            if isinstance(structure, list) and isinstance(header, bytes) and len(header) < OUTLINE_HEADER:
-                with suppress(errors.ProtocolError):
+            with suppress(errors.ProtocolError):  # a tree that is too deep: that message is fetched alone
+                read = read_items(parts)
+                structure, header = read.get(b"BODYSTRUCTURE"), read.get(b"BODY[HEADER]")
+                if isinstance(structure, list) and isinstance(header, bytes) and len(header) < OUTLINE_HEADER:
                     one = outline(header, read_structure(structure))
                     if len(one.wanted) + len(one.left_out) <= OUTLINE_LEAVES:
                         found[number(read.get(b"UID"))] = one

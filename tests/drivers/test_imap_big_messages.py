@@ -124,3 +124,38 @@ def test_no_more_places_of_texts_are_asked_for_at_once_than_commands_are_allowed
     found = fetch(poor_server, [str(number) for number in range(1, 7)])
     assert poor_server.log.count("UID FETCH") == 1 + 1 + 6  # sizes, outlines, one place after the other
     assert [one.raw for one in found[::2]] == raws[::2] and all(b"Die Pl" in one.raw for one in found[1::2])
+
+
+def test_a_tree_that_is_too_deep_is_fetched_alone_and_whole_and_holds_up_no_other():
+    sizes = b"".join(
+        b'* %d FETCH (UID %d RFC822.SIZE 20000 FLAGS () INTERNALDATE "05-Mar-2026 09:08:07 +0000")\r\n' % (uid, uid)
+        for uid in (1, 2)
+    )
+    leaf = b'("TEXT" "PLAIN" NIL NIL NIL "7BIT" 4 1)'
+    deep = b"(" * 2000 + leaf + b' "MIXED")' * 2000
+    header = b"{14}\r\nSubject: a\r\n\r\n"
+
+    def described(uid, *items):
+        return b"* %d FETCH (UID %d %s)\r\n" % (uid, uid, b" ".join(items))
+
+    def answer(tag, line):
+        uids, done = line.split()[3], tag + b" OK done\r\n"
+        if b"BODY" not in line:
+            return sizes + done
+        if b"HEADER" in line and b"BODYSTRUCTURE" in line:
+            both = ((1, deep), (2, leaf))
+            return (
+                b"".join(described(uid, b"BODY[HEADER]<0> " + header, b"BODYSTRUCTURE " + one) for uid, one in both)
+                + done
+            )
+        if b"BODYSTRUCTURE" in line:
+            return described(int(uids), b"BODYSTRUCTURE " + (deep if uids == b"1" else leaf)) + done
+        if b"HEADER" in line:
+            return described(int(uids), b"BODY[HEADER]<0> " + header) + done
+        return (
+            described(int(uids), b"BODY[TEXT]<0> {4}\r\nall." if b"TEXT" in line else b"BODY[1]<0> {4}\r\ngood") + done
+        )
+
+    with ScriptedImap({"UID FETCH": answer}) as server:
+        found = fetch(server, ["1", "2"])
+    assert [one.raw for one in found] == [b"Subject: a\r\n\r\nall.", b"Subject: a\r\n\r\ngood"]
