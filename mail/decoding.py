@@ -201,8 +201,8 @@ def _even_line_ends(data: bytes) -> int | None:
         return None
     ends = data[end :: end + 1]
     returns = data[end - 1 :: end + 1][: len(ends)] if end else b""
-    if ends.count(b"\n") != len(ends):
-        return None
+    if ends.count(b"\n") != len(ends) or data.find(b"\n", end + 1) not in (-1, 2 * end + 1):
+        return None  # the second line says whether the others are shorter than the first
     with_return = returns.count(b"\r")
     return len(ends) + with_return if with_return in (0, len(ends)) else None
 

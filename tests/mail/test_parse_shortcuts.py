@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from mail import mime, parse
@@ -160,6 +160,7 @@ def test_text_that_is_only_html_is_decoded_once_and_its_broken_charset_is_said()
 
 
 @settings(max_examples=300, deadline=None)
+@example(b"\x00" * 13, 1, b"\n", b"", [(0, b" "), (0, b" ")])  # each second line end stands where one is expected
 @given(
     st.binary(max_size=400),
     st.integers(1, 80),
