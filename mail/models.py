@@ -11,7 +11,7 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import EmailAccount
-from base.models import LongText
+from base.models import LongText, PackedText
 
 
 class Folder(models.Model):
@@ -177,7 +177,7 @@ class MessageContent(models.Model):
 
     message = models.OneToOneField(Message, primary_key=True, on_delete=models.CASCADE, related_name="content")
     text = LongText(blank=True)
-    html = LongText(blank=True)  # as sent; cleaned when shown
+    html = PackedText(blank=True)  # as sent; cleaned when shown
     header_block = LongText(blank=True)
     in_reply_to = models.TextField(blank=True)
     references = models.JSONField(default=list)

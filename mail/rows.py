@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from operator import itemgetter
 from typing import Any
 
+from base.packing import pack
 from mail.hashes import id_hash
 from mail.models import Copy, MessageAddress
 from mail.thread_rows import Shown
@@ -113,7 +114,7 @@ def content_row(pk: int, parsed: ParsedMessage) -> tuple[Any, ...]:
     return (
         pk,
         parsed.text,
-        parsed.html,
+        pack(parsed.html),
         parsed.header_block,
         parsed.in_reply_to[:2000],
         list(parsed.references)[:200],
