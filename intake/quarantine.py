@@ -8,12 +8,13 @@ from django.core.files.storage import storages
 from django.utils.crypto import get_random_string
 
 from mail.models import Copy, CopyState
+from mail.types import Claimed
 
 log = structlog.get_logger(__name__)
 RAW_KEPT = 32 * 1024 * 1024  # bytes; the server keeps the whole
 
 
-def park(copy: Copy, raw: bytes, reason: str) -> None:
+def park(copy: Copy | Claimed, raw: bytes, reason: str) -> None:
     """Keep the raw source (capped) and settle the copy as failed with its reason."""
     name = copy.raw or _keep(copy, raw)
     Copy.objects.filter(pk=copy.pk).update(
@@ -21,7 +22,7 @@ def park(copy: Copy, raw: bytes, reason: str) -> None:
     )
 
 
-def _keep(copy: Copy, raw: bytes) -> str:
+def _keep(copy: Copy | Claimed, raw: bytes) -> str:
     """The name of the kept source; "" without one, or where the disk takes no more: the server still has it."""
     if not raw:
         return ""

@@ -11,6 +11,7 @@ from drivers.types import RemoteMessage
 from mail.bounces import read_report
 from mail.hashes import id_hash
 from mail.models import Copy, CopyState, Message
+from mail.types import Claimed
 
 NOT_A_MAIL = "not a mail"  # the reason in the ledger, as for items that are never fetched
 
@@ -27,7 +28,7 @@ def is_no_mail(email_account: EmailAccount, remote: RemoteMessage) -> bool:
     return not ours.exists()
 
 
-def filter_out(copy: Copy) -> None:
+def filter_out(copy: Copy | Claimed) -> None:
     """Settle the copy as no mail."""
     Copy.objects.filter(pk=copy.pk, state=CopyState.PENDING).update(
         state=CopyState.FILTERED, reason=NOT_A_MAIL, claimed_by="", claimed_until=None

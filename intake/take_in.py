@@ -27,7 +27,7 @@ from mail.models import Copy, CopyState
 from mail.parse import Unreadable, parse_message, parse_safely
 from mail.rows import Incoming
 from mail.store import adopt_known, lock_mailbox, store_slice
-from mail.types import ParsedMessage
+from mail.types import Claimed, ParsedMessage
 
 HEADERS_READ = 64 * 1024  # bytes: larger headers are fetched whole and judged by the scan
 log = structlog.get_logger(__name__)
@@ -56,7 +56,7 @@ class Mailbox:
 class Fetched:
     """A claimed copy with its content."""
 
-    copy: Copy
+    copy: Copy | Claimed
     remote: RemoteMessage
 
 

@@ -12,7 +12,7 @@ from base.packing import pack
 from mail.hashes import id_hash
 from mail.models import Copy, MessageAddress
 from mail.thread_rows import Shown
-from mail.types import Address, ParsedMessage, ParsedPart
+from mail.types import Address, Claimed, ParsedMessage, ParsedPart
 
 FUTURE = timedelta(days=1)  # an INTERNALDATE further ahead is a lie of the server's clock
 DRAFT, SEEN, FLAGGED, ANSWERED = "\\draft", "\\seen", "\\flagged", "\\answered"
@@ -35,7 +35,7 @@ PART = ("message", "section", "content_type", "file_name", "size", "content_id",
 class Incoming:
     """One fetched copy, parsed. `verdict` is the sender's authentication; `is_draft_folder`: it lies in Drafts."""
 
-    copy: Copy
+    copy: Copy | Claimed
     parsed: ParsedMessage
     flags: frozenset[str]
     is_complete: bool = True

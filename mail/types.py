@@ -33,6 +33,28 @@ class ParsedPart:
     is_left_out: bool = False  # body not in the raw that was parsed
 
 
+@dataclass(slots=True)
+class Claimed:
+    """A row of the ledger (mail.models.Copy) that a worker holds, as far as fetching and storing read it."""
+
+    id: int
+    email_account_id: int
+    folder_id: int
+    epoch: int
+    remote_key: str
+    uid: int | None
+    raw: str
+    received_at: datetime | None
+    size: int | None
+    flags: str
+    object_id: str
+
+    @property
+    def pk(self) -> int:
+        """Its id, as a model has it."""
+        return self.id
+
+
 class StoredMail(NamedTuple):
     """A message that was just stored, as far as linking asks. `addresses`: (role letter of MessageAddress, address)."""
 

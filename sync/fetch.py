@@ -14,7 +14,8 @@ from drivers.types import RemoteCopy, RemoteMessage
 from intake.quarantine import park
 from intake.take_in import Fetched, Mailbox, recognise
 from mail.adoption import is_something_away
-from mail.models import Copy, Folder
+from mail.models import Folder
+from mail.types import Claimed
 from sync import claims, kept
 from sync.gathering import Gathered
 
@@ -34,7 +35,7 @@ def fetch_slice(driver: MailboxDriver, gathered: Gathered, holder: str, limit: i
     return len(copies)
 
 
-def _newest_folder_first(copies: Sequence[Copy]):  # type: ignore[no-untyped-def]  # noqa: ANN202 - a key function
+def _newest_folder_first(copies: Sequence[Claimed]):  # type: ignore[no-untyped-def]  # noqa: ANN202 - a key function
     """Copies stay newest first inside a folder; folders come in the order of their newest copy."""
     rank: dict[int, int] = {}
     place = {copy.id: number for number, copy in enumerate(copies)}
@@ -43,7 +44,7 @@ def _newest_folder_first(copies: Sequence[Copy]):  # type: ignore[no-untyped-def
     return lambda copy: (rank[copy.folder_id], place[copy.id])
 
 
-def _fetch_folder(driver: MailboxDriver, gathered: Gathered, folder: Folder, copies: Sequence[Copy]) -> None:
+def _fetch_folder(driver: MailboxDriver, gathered: Gathered, folder: Folder, copies: Sequence[Claimed]) -> None:
     copies = kept.take_kept(gathered.mailbox, copies)
     stale = [copy for copy in copies if copy.epoch != folder.epoch]
     current = {copy.remote_key: copy for copy in copies if copy.epoch == folder.epoch}
@@ -63,7 +64,7 @@ def _fetch_folder(driver: MailboxDriver, gathered: Gathered, folder: Folder, cop
     claims.not_brought(list(current.values()), "The server lists this email but does not give it out")
 
 
-def _recognise(mailbox: Mailbox, driver: MailboxDriver, folder: Folder, current: dict[str, Copy]) -> None:
+def _recognise(mailbox: Mailbox, driver: MailboxDriver, folder: Folder, current: dict[str, Claimed]) -> None:
     """While messages are missing elsewhere (a move, a new epoch) new copies are first looked at by their headers:
     what is known joins its message, and its body is not fetched again."""
     if not current or not is_something_away(mailbox.email_account.pk):
@@ -81,7 +82,7 @@ def _check_epoch(driver: MailboxDriver, folder: Folder) -> None:
         raise CursorInvalid("the folder was numbered anew")
 
 
-def _take(driver: MailboxDriver, gathered: Gathered, folder: Folder, current: dict[str, Copy]) -> None:
+def _take(driver: MailboxDriver, gathered: Gathered, folder: Folder, current: dict[str, Claimed]) -> None:
     """Fetch these copies (by key); what came leaves `current`. Raises drivers.errors."""
     if not current:
         return
@@ -96,13 +97,13 @@ def _take(driver: MailboxDriver, gathered: Gathered, folder: Folder, current: di
         gathered.add([Fetched(current.pop(one.copy.key), one) for one in batch if one.copy.key in current])
 
 
-def _enumerated(copy: Copy) -> RemoteCopy:
+def _enumerated(copy: Claimed) -> RemoteCopy:
     """What the ledger has of it. Flags that changed on the server since come with the next changes of the folder."""
     flags = frozenset(copy.flags.split())
     return RemoteCopy(copy.remote_key, copy.uid, copy.received_at, copy.size, flags, copy.object_id)
 
 
-def _one_by_one(driver: MailboxDriver, gathered: Gathered, folder: Folder, current: dict[str, Copy]) -> None:
+def _one_by_one(driver: MailboxDriver, gathered: Gathered, folder: Folder, current: dict[str, Claimed]) -> None:
     """One message of the slice cannot be had from the server: park it, go on with the others."""
     for key in list(current):
         try:

@@ -15,13 +15,14 @@ from drivers.types import RemoteCopy, RemoteMessage
 from intake.quarantine import RAW_KEPT
 from intake.take_in import Fetched, Mailbox, take_in
 from mail.models import Copy, CopyState
+from mail.types import Claimed
 
 log = structlog.get_logger(__name__)
 
 
-def take_kept(mailbox: Mailbox, copies: Sequence[Copy]) -> list[Copy]:
+def take_kept(mailbox: Mailbox, copies: Sequence[Claimed]) -> list[Claimed]:
     """Take in those whose whole source is kept here; returns the others, to be fetched."""
-    rest: list[Copy] = []
+    rest: list[Claimed] = []
     for copy in copies:
         raw = _read(copy)
         if raw is None:
@@ -39,7 +40,7 @@ def keep_unread(copies: QuerySet[Copy]) -> int:
     return unread.update(is_out_of_scope=True, missing_since=None)
 
 
-def _read(copy: Copy) -> bytes | None:
+def _read(copy: Claimed) -> bytes | None:
     if not copy.raw:
         return None
     try:
@@ -51,6 +52,6 @@ def _read(copy: Copy) -> bytes | None:
     return raw if 0 < len(raw) < RAW_KEPT else None
 
 
-def _forget_if_stored(copy: Copy) -> None:
+def _forget_if_stored(copy: Claimed) -> None:
     if Copy.objects.filter(pk=copy.pk, state=CopyState.STORED).update(raw=""):
         storages["mail"].delete(copy.raw)

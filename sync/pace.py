@@ -16,6 +16,7 @@ from django.utils import timezone
 from accounts.models import EmailAccount
 from base.prepared import ID, Prepared, PreparedValues
 from mail.models import Copy, CopyState
+from mail.types import Claimed
 from sync.models import Attachments, Pace
 
 MEGABYTE = 1024 * 1024
@@ -41,13 +42,22 @@ class Allowance:
     history_bytes: int | None = None
 
     @property
+    def from_then_on(self) -> datetime | None:
+        """Only copies received since then may be fetched, and those without a time; None: all."""
+        return None if self.history_bytes is None or self.history_bytes > 0 else self.since
+
+    @property
     def allows(self) -> Q:
         """The copies that may be fetched."""
-        if self.since is None or self.history_bytes is None or self.history_bytes > 0:
-            return Q()
-        return Q(received_at__isnull=True) | Q(received_at__gte=self.since)
+        since = self.from_then_on
+        return Q() if since is None else Q(received_at__isnull=True) | Q(received_at__gte=since)
 
-    def is_history(self, copy: Copy) -> bool:
+    @property
+    def is_simple(self) -> bool:
+        """Whether all of the past may be fetched or nothing of it: no budget has to be counted."""
+        return not self.history_bytes
+
+    def is_history(self, copy: Claimed) -> bool:
         """Whether this copy lay there before *Yes*."""
         return self.since is not None and copy.received_at is not None and copy.received_at < self.since
 
@@ -71,7 +81,7 @@ def _left(megabytes: int | None, spent_on: date | None, spent_bytes: int) -> int
     return max(0, megabytes * MEGABYTE - (spent_bytes if spent_on == timezone.now().date() else 0))
 
 
-def within(copies: list[Copy], allowed: Allowance) -> list[Copy]:
+def within(copies: list[Claimed], allowed: Allowance) -> list[Claimed]:
     """Of these (newest first) what the allowance covers: the last one may go beyond it, so that a big one is no stop."""
     if allowed.history_bytes is None:
         return copies
