@@ -16,8 +16,9 @@ from bench.mailbox import OURS
 from bench.processes import TICK, WORKER, running
 
 WORKERS = os.cpu_count() or 1  # one for each processor
-LOOK = 0.05  # seconds between two looks
-REST = 30  # times as long as a look took
+LOOK = 0.05  # seconds between two looks at least
+REST = 30  # times as long as a look took, at least
+LEFT, MOST = 0.2, 0.3  # of what is left at the rate seen so far, and at most so many seconds
 SETTLE = 5.0  # seconds for the second worker, which gives no sign of its own
 # The web process in which a person says it runs for long: it has its line to the queue, and it does not end then.
 YES = """
@@ -60,7 +61,7 @@ def workers(instance: Instance) -> Iterator[None]:
 
 def download(instance: Instance, count: int) -> Seconds:
     """*Yes*, and the wait for it: what another connection sees counts. It is one connection, and it looks seldom when a
-    look is dear, so that watching takes nothing from those who work."""
+    look is dear or much is left, so that watching takes nothing from those who work."""
     with psycopg.connect(instance.server.url(), autocommit=True) as watching:
         began = datetime.fromisoformat(instance.manage("shell", "--no-imports", "-v", "0", "-c", YES).strip())
 
@@ -74,7 +75,8 @@ def download(instance: Instance, count: int) -> Seconds:
                 if passed > max(60, count / 50):
                     said = (instance.folder / "processes.log").read_text()[-2000:]
                     raise RuntimeError(f"not all is there: {instance.manage('mailbox_status', OURS)}\n{said}")
-                time.sleep(max(LOOK, REST * (datetime.now(UTC) - asked).total_seconds()))
+                left = passed * (wanted - seen) / seen if seen else 0.0
+                time.sleep(max(LOOK, REST * (datetime.now(UTC) - asked).total_seconds(), min(LEFT * left, MOST)))
 
         newest = until(50, "true")
         return Seconds(newest, until(count, "true"), until(count, "is_indexed"))

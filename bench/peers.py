@@ -8,12 +8,14 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 from tests.servers.dovecot import PASSWORD, Dovecot
 from tests.servers.postgres import PostgresServer
 
+Peer = Callable[[Dovecot, str, Path], tuple[float, int]]  # server, user and a new folder; seconds and mails brought
 DJANGO_MAILBOX = "django-mailbox==4.10.1"
 PROGRAM = """
 import sys

@@ -1,7 +1,8 @@
 """`script/bench sync`: the first download beside mbsync, offlineimap and django-mailbox, every stored row checked against
 its source.
 
-A machine's own speed changes within minutes, so mbsync and ours take turns, and each round has a ratio of its own.
+A machine's own speed changes within minutes, so mbsync and ours take turns, and each round has a ratio of its own; the slow
+peers go between the rounds, each beside the two that it is compared with.
 """
 
 from __future__ import annotations
@@ -12,13 +13,14 @@ import tempfile
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from statistics import fmean
 
 from bench.checked import check
 from bench.download import WORKERS, Seconds, download, workers
 from bench.instance import Embedded, Instance
 from bench.mailbox import FEW, OURS, SLOW, THEIRS, Filled, connect, filled
 from bench.mbsync import Mbsync
-from bench.peers import django_mailbox, offlineimap
+from bench.peers import Peer, django_mailbox, offlineimap
 from bench.table import median, table
 from tests.servers.redis import RedisServer
 
@@ -33,6 +35,25 @@ class Round:
     ours: Seconds
 
 
+@dataclass(frozen=True, slots=True)
+class Slow:
+    """A peer that brought `brought` mails in so many seconds, after so many rounds."""
+
+    name: str
+    seconds: float
+    brought: int
+    after: int
+
+    @property
+    def rate(self) -> float:
+        """Messages a second."""
+        return self.brought / self.seconds
+
+    def beside(self, rounds: list[Round]) -> float:
+        """Our seconds just before and just after it, their mean."""
+        return fmean([each.ours.readable for each in rounds[self.after - 1 : self.after + 1]])
+
+
 def run(count: int) -> bool:
     """Prints the tables; False when a row is wrong."""
     wrong: list[str] = []
@@ -43,20 +64,26 @@ def run(count: int) -> bool:
             f" mean {there.bytes / count / 1000:.1f} kB; IMAP over TLS on Dovecot, PostgreSQL with fsync,"
             f" {WORKERS} running workers"
         )
-        rounds = [_round(there, count, wrong) for _ in range(ROUNDS if count <= MANY else 1)]
+        rounds: list[Round] = []
+        slow: list[Slow] = []
+        peers = [_offlineimap, _django_mailbox]
+        for _ in range(ROUNDS if count <= MANY else 1):
+            rounds.append(_round(there, count, wrong))
+            if peers:
+                slow.append(peers.pop(0)(there, len(rounds)))
+        slow += [peer(there, len(rounds)) for peer in peers]
         embedded = _embedded(there, wrong)
-        slow = _slow_peers(there)
     _show(count, rounds, embedded, slow)
     print("Every stored row agrees with its source." if not wrong else "WRONG:\n" + "\n".join(wrong[:20]))  # noqa: T201
     return not wrong
 
 
-def _show(count: int, rounds: list[Round], embedded: float, slow: list[tuple[str, float, int]]) -> None:
+def _show(count: int, rounds: list[Round], embedded: float, slow: list[Slow]) -> None:
     theirs, ours = median([each.theirs for each in rounds]), median([each.ours.readable for each in rounds])
     searchable = median([each.ours.searchable for each in rounds])
     rows = [
         ("mbsync, Maildir", theirs, count / theirs, 1.0),
-        *((name, took, brought / took, brought / took * theirs / count) for name, took, brought in slow),
+        *((f"{one.name}, {one.brought} mails", one.seconds, one.rate, one.rate * theirs / count) for one in slow),
         (
             "readable, threaded, linked",
             ours,
@@ -80,8 +107,8 @@ def _show(count: int, rounds: list[Round], embedded: float, slow: list[tuple[str
     ]  # fmt: skip
     columns = ("", "mbsync", "newest 50", "readable", "searchable", "readable ×", "searchable ×")
     print(table("Each round, in seconds", columns, each_round))  # noqa: T201
-    for name, took, brought in slow:
-        print(f"Readable at {count / ours / (brought / took):.1f} × the rate of {name}.")  # noqa: T201
+    for one in slow:
+        print(f"Readable at {count / one.beside(rounds) / one.rate:.1f} × the rate of {one.name}, run between.")  # noqa: T201
 
 
 def _round(there: Filled, count: int, wrong: list[str]) -> Round:
@@ -110,18 +137,21 @@ def _mbsync(there: Filled, count: int) -> float:
         shutil.rmtree(folder)
 
 
-def _slow_peers(there: Filled) -> list[tuple[str, float, int]]:
-    """Name, seconds and mails of each. Raises RuntimeError when one did not bring all."""
-    with tempfile.TemporaryDirectory(prefix="crm-peers-") as name:
-        folder = Path(name)
-        found = [
-            ("offlineimap, Maildir", *offlineimap(there.server, SLOW[0], folder / "offlineimap")),
-            ("django-mailbox, PostgreSQL", *django_mailbox(there.server, SLOW[1], folder / "django-mailbox")),
-        ]
-    for name, _took, brought in found:
-        if brought != min(FEW, len(there.made)):
-            raise RuntimeError(f"{name} brought {brought}")
-    return [(f"{name}, {brought} mails", took, brought) for name, took, brought in found]
+def _offlineimap(there: Filled, after: int) -> Slow:
+    return _slow(there, after, "offlineimap, Maildir", offlineimap, SLOW[0])
+
+
+def _django_mailbox(there: Filled, after: int) -> Slow:
+    return _slow(there, after, "django-mailbox, PostgreSQL", django_mailbox, SLOW[1])
+
+
+def _slow(there: Filled, after: int, name: str, peer: Peer, user: str) -> Slow:
+    """Raises RuntimeError when it did not bring all."""
+    with tempfile.TemporaryDirectory(prefix="crm-peers-") as folder:
+        took, brought = peer(there.server, user, Path(folder) / "peer")
+    if brought != min(FEW, len(there.made)):
+        raise RuntimeError(f"{name} brought {brought}")
+    return Slow(name, took, brought, after)
 
 
 def _embedded(there: Filled, wrong: list[str]) -> float:
