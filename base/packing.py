@@ -31,5 +31,5 @@ def unpack(value: bytes | memoryview | str) -> str:
         return raw.decode()
     try:
         return bytes(lz4.block.decompress(raw[len(PACKED) :])).decode()
-    except lz4.block.LZ4BlockError as error:
+    except (lz4.block.LZ4BlockError, ValueError) as error:
         raise ValueError(f"a packed text is damaged: {error}") from error

@@ -9,7 +9,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from mail.models import Copy, CopyState, Message
-from sync import claims, pipeline
+from sync import claims, pace, pipeline
 from sync.leases import LeaseLost, acquire, lease, release
 from sync.models import Lease
 from tests.sync.conftest import World
@@ -104,6 +104,28 @@ def test_two_workers_never_claim_the_same_copy(world: World) -> None:
     assert claims.claim(world.account.pk, "three", 10) == []
     claims.give_back("one")
     assert {copy.pk for copy in claims.claim(world.account.pk, "three", 10)} == one
+
+
+@pytest.mark.postgres
+def test_claiming_by_one_statement_takes_what_choosing_first_takes(world: World) -> None:
+    world.deliver(8)
+    world.sync()
+    Copy.objects.update(state=CopyState.PENDING, message=None)
+    oldest, other, *_rest = Copy.objects.order_by("received_at")
+    Copy.objects.filter(pk=other.pk).update(claimed_by="other", claimed_until=timezone.now() + timedelta(seconds=9))
+    Copy.objects.filter(pk=oldest.pk).update(received_at=None)
+    for allowed in (pace.Allowance(), pace.Allowance(Copy.objects.order_by("received_at")[2].received_at, 0)):
+        found = []
+        for take in (claims._take, claims._take_at_once):
+            for limit in (3, 100):
+                taken = take(world.account.pk, "one", limit, allowed)
+                held = Copy.objects.filter(claimed_by="one", claimed_until__gt=timezone.now())
+                assert set(held.values_list("pk", flat=True)) == {copy.id for copy in taken}
+                found.append({copy.id: copy for copy in taken})
+                claims.give_back("one")
+        assert found[:2] == found[2:]
+        assert (len(found[0]), len(found[1])) == (3, 7 if allowed.since is None else 6)
+        assert oldest.pk in found[1] and other.pk not in found[1]
 
 
 def test_a_claim_that_ran_out_is_claimed_again_and_stored_once(world: World) -> None:
