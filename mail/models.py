@@ -273,7 +273,9 @@ class Copy(models.Model):
         constraints = [models.UniqueConstraint(fields=["folder", "epoch", "remote_key"], name="one_row_per_copy")]
         indexes = [
             models.Index(
-                fields=["email_account", "-received_at"], name="pending_copies", condition=models.Q(state="pending")
+                fields=["email_account", "-received_at", "-uid"],
+                name="pending_newest_first",
+                condition=models.Q(state="pending"),
             ),
             models.Index(fields=["folder", "-received_at"], name="copies_of_a_folder"),
             models.Index(fields=["folder", "state"], name="copies_by_state"),
