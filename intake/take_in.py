@@ -16,6 +16,7 @@ from accounts.models import EmailAccount
 from base.addresses import domain_of, normalise_address
 from base.arrays import one_of
 from base.persistence import do_not_wait_for_the_disk
+from base.plans import look_up_by_keys
 from base.prepared import IDS, PreparedValues
 from drivers.types import RemoteMessage
 from intake.quarantine import park
@@ -31,12 +32,10 @@ from mail.types import Claimed, ParsedMessage
 
 HEADERS_READ = 64 * 1024  # bytes: larger headers are fetched whole and judged by the scan
 log = structlog.get_logger(__name__)
-_PENDING = PreparedValues(
+# By their ids alone: by its state, too, PostgreSQL would look through all that waits.
+_COPIES = PreparedValues(
     lambda ids: (
-        Copy.objects.select_for_update()
-        .filter(one_of("pk", ids), state=CopyState.PENDING)
-        .order_by()
-        .values_list("pk", "flags")
+        Copy.objects.select_for_update().filter(one_of("pk", ids)).order_by().values_list("pk", "state", "flags")
     ),
     IDS,
 )
@@ -127,6 +126,7 @@ def recognise(mailbox: Mailbox, slice_: Sequence[Fetched]) -> set[int]:
         _incoming(mailbox, one, parse_message(one.remote.raw)) for one in slice_ if len(one.remote.raw) < HEADERS_READ
     ]
     with transaction.atomic():
+        look_up_by_keys()
         account = lock_mailbox(mailbox.email_account.pk)
         pending = _still_pending(items)
         known = adopt_known(account, pending)
@@ -188,6 +188,7 @@ def _incoming(mailbox: Mailbox, one: Fetched, parsed: ParsedMessage) -> Incoming
 @transaction.atomic
 def _store(mailbox: Mailbox, items: Sequence[Incoming], check: Callable[[], None]) -> tuple[tuple[int, ...], int]:
     do_not_wait_for_the_disk()  # lost with the copies' states: they are pending again
+    look_up_by_keys()
     account = lock_mailbox(mailbox.email_account.pk)
     check()
     pending = _still_pending(items)
@@ -203,7 +204,8 @@ def _still_pending(items: Sequence[Incoming]) -> list[Incoming]:
 
     Flags that the enumeration changed since the copy was claimed are newer than those that came with the content.
     """
-    pending = dict(_PENDING.fetch([item.copy.id for item in items]))
+    rows = _COPIES.fetch([item.copy.id for item in items])
+    pending = {pk: flags for pk, state, flags in rows if state == CopyState.PENDING}
     return [
         item
         if pending[item.copy.id] == item.copy.flags

@@ -14,11 +14,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from django.db.models import Count, Min, Q
+from django.db.models import BigIntegerField, Count, ExpressionWrapper, F, Min
 
 from accounts.models import EmailAccount
 from base.arrays import one_of
-from base.prepared import ID, IDS, TEXTS, PreparedValues
+from base.prepared import ID, IDS, PreparedValues
 from mail import rows
 from mail.hashes import id_hash
 from mail.models import Copy, Folder, Message, MessageContent, Part
@@ -28,14 +28,16 @@ from mail.types import ParsedPart
 COMPARED = 100_000  # characters of a text
 ALIKE = 0.8  # of its words
 CANDIDATE = ("pk", "digest", "message_id_hash", "size", "received_at")
-_SAME_HEADERS = PreparedValues(
-    lambda account, digests, hashes: (
-        Message.objects.filter(one_of("digest", digests) | Q(one_of("message_id_hash", hashes)), email_account=account)
+# By the hash alone, which each is equal in whose digest is. The mailbox is no reason to look through all of its mail: of a
+# new one PostgreSQL believes that it has next to none, so its column is hidden from the indexes.
+_SAME_MESSAGE_ID = PreparedValues(
+    lambda account, hashes: (
+        Message.objects.alias(mailbox=ExpressionWrapper(F("email_account_id") + 0, BigIntegerField()))
+        .filter(one_of("message_id_hash", hashes), mailbox=account)
         .order_by()
         .values_list(*CANDIDATE)
     ),
     ID,
-    TEXTS,
     IDS,
 )
 _PLACES = PreparedValues(
@@ -210,8 +212,8 @@ def _candidates(email_account: EmailAccount, items: Sequence[Incoming]) -> list[
     """Messages that may be the same by what their headers say; those without a Message-ID by their arrival, too."""
     named = [item for item in items if item.parsed.message_id]
     nameless = [item for item in items if not item.parsed.message_id]
-    digests, hashes = {item.parsed.digest for item in named}, {id_hash(item.parsed.message_id) for item in named}
-    found = _SAME_HEADERS.fetch(email_account.pk, digests, hashes) if named else []
+    hashes = {id_hash(item.parsed.message_id) for item in named}
+    found = _SAME_MESSAGE_ID.fetch(email_account.pk, hashes) if named else []
     if nameless:
         arrived = Message.objects.filter(
             email_account=email_account,

@@ -156,7 +156,11 @@ class Message(models.Model):
         indexes = [
             models.Index(fields=["email_account", "-received_at"], name="messages_newest_first"),
             models.Index(fields=["thread", "received_at"], name="messages_of_a_thread"),
-            models.Index(fields=["email_account", "digest"], name="messages_by_digest"),
+            models.Index(
+                fields=["email_account", "digest"],
+                name="nameless_messages",
+                condition=models.Q(message_id_hash__isnull=True),
+            ),
             models.Index(
                 fields=["email_account", "object_id"], name="messages_by_object_id", condition=~models.Q(object_id="")
             ),

@@ -20,6 +20,7 @@ from django.utils import timezone
 from accounts.models import EmailAccount
 from base.arrays import one_of
 from base.persistence import do_not_wait_for_the_disk
+from base.plans import look_up_by_keys
 from mail.models import Copy, CopyState, Folder, Message, MessageContent, Part
 from mail.search_document import ATTACHMENT, Searchable, bare_document, document
 from mail.search_engine import Ask, Engine, Entry, Position
@@ -84,6 +85,7 @@ def _index_slice(rows: QuerySet[Message], *, is_last_try: bool = False) -> int:
     try:
         with transaction.atomic():
             do_not_wait_for_the_disk()
+            look_up_by_keys()
             free = rows.select_for_update(of=("self",), skip_locked=True, no_key=True)
             messages = list(free.only("pk", "email_account_id", "subject", "received_at", "has_attachments", "size"))
             ids = [message.pk for message in messages]
