@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from django.db import connection
 
-_BY_KEYS = "SELECT " + ", ".join(
-    f"set_config('{name}', 'off', true)" for name in ("enable_seqscan", "enable_hashjoin", "enable_mergejoin")
-)
+# jit: what must be read whole all the same seems so dear then that PostgreSQL would compile the query, for a tenth of a second.
+_OFF = ("enable_seqscan", "enable_hashjoin", "enable_mergejoin", "jit")
+_BY_KEYS = "SELECT " + ", ".join(f"set_config('{name}', 'off', true)" for name in _OFF)
 
 
 def look_up_by_keys() -> None:

@@ -5,7 +5,7 @@ from django.db import connection, transaction
 
 from base.plans import look_up_by_keys
 
-SETTINGS = ("enable_seqscan", "enable_hashjoin", "enable_mergejoin")
+SETTINGS = ("enable_seqscan", "enable_hashjoin", "enable_mergejoin", "jit")
 
 
 def shown() -> set[str]:
