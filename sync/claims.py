@@ -16,6 +16,7 @@ from django.db.models.functions import Now
 
 from base.arrays import one_of
 from base.persistence import do_not_wait_for_the_disk
+from base.plans import read_in_order
 from base.process import is_dead
 from mail.models import Copy, CopyState
 from mail.types import Claimed
@@ -56,6 +57,7 @@ def _allowed(email_account_id: int):  # type: ignore[no-untyped-def]  # noqa: AN
 def claim(email_account_id: int, holder: str, limit: int) -> list[Claimed]:
     """The newest unclaimed pending copies, now ours; at most `limit`."""
     do_not_wait_for_the_disk()
+    read_in_order()
     allowed = pace.allowance(email_account_id)
     take = _take_at_once if connection.vendor == "postgresql" and allowed.is_simple else _take
     copies = take(email_account_id, holder, limit, allowed)

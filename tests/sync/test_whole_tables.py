@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from django.db import connection, transaction
+from django.db import connection
 
 from intake import take_in
 from mail import search
 from mail.models import Copy, CopyState, Message
-from sync import claims, pace
+from sync import claims
 from tests.sync.conftest import World
 
 pytestmark = pytest.mark.postgres
 # Not mail_threadreference: its index is narrow, and all of a mailbox in it is looked through in a millisecond.
 TABLES = ("mail_message", "mail_copy", "mail_messageaddress", "linking_messagelink", "mail_thread")
-MANY = 400
+MANY = 3000
 
 
 def rows_read() -> dict[str, int]:
@@ -37,12 +37,24 @@ def added(act: Callable[[], object]) -> dict[str, int]:
     return {name: count - before.get(name, 0) for name, count in rows_read().items()}
 
 
-@pytest.fixture
-def full(world: World) -> World:
-    """A mailbox with many mails of which PostgreSQL knows nothing."""
-    world.deliver(MANY)
+def analyze() -> None:
+    with connection.cursor() as cursor:
+        for table in (*TABLES, "mail_threadreference"):
+            cursor.execute(f"ANALYZE {table}")
+
+
+@pytest.fixture(params=["nothing", "little", "all"])
+def full(world: World, request: pytest.FixtureRequest) -> World:
+    """A mailbox with many mails, of which PostgreSQL knows nothing, or that there were few, or all that statistics say."""
+    world.deliver(20)
+    world.sync()
+    if request.param == "little":
+        analyze()
+    world.deliver(MANY - 20, start=21)
     world.sync()
     assert Message.objects.count() == MANY
+    if request.param == "all":
+        analyze()
     return world
 
 
@@ -73,7 +85,6 @@ def test_the_index_is_written_without_reading_the_others(full: World) -> None:
 def test_a_claim_reads_what_it_takes(full: World) -> None:
     Copy.objects.update(state=CopyState.PENDING, message=None)
     taken: list[object] = []
-    with transaction.atomic():
-        read = added(lambda: taken.extend(claims._take_at_once(full.account.pk, "one", 10, pace.Allowance())))
+    read = added(lambda: taken.extend(claims.claim(full.account.pk, "one", 10)))
     assert len(taken) == 10
     assert read["mail_copy"] < MANY / 2, read
